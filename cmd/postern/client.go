@@ -1,0 +1,194 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"postern/config"
+)
+
+// client talks to the admin API of a running gateway.
+type client struct {
+	base  *url.URL
+	token string
+	from  string // where the address was found, for error messages
+	http  *http.Client
+}
+
+// profile is what init leaves in the data folder so that commands typed beside the configuration
+// need no flags. The file is 0600: it holds an operator's token.
+type profile struct {
+	AdminURL string `json:"admin_url"`
+	Token    string `json:"token"`
+}
+
+const profileName = "profile.json"
+
+// newClient finds the server: --admin-url or POSTERN_ADMIN_URL with POSTERN_ADMIN_TOKEN, else
+// the profile beside the configuration.
+func newClient(g *globals) (*client, error) {
+	address, from := g.adminURL, "--admin-url"
+	if address == "" {
+		address, from = lookupEnv(g.env, "POSTERN_ADMIN_URL"), "POSTERN_ADMIN_URL"
+	}
+	token := lookupEnv(g.env, "POSTERN_ADMIN_TOKEN")
+	if address == "" || token == "" {
+		p, path, err := readProfile(g)
+		switch {
+		case err == nil && (address == "" || address == p.AdminURL):
+			// A token goes only to the server it was made for.
+			if address == "" {
+				address, from = p.AdminURL, path
+			}
+			if token == "" {
+				token = p.Token
+			}
+		case err == nil:
+			// The profile belongs to another server than the one named.
+		case !errors.Is(err, os.ErrNotExist):
+			return nil, err
+		case address == "":
+			return nil, &failure{
+				code: exitUsage, err: fmt.Errorf("no server named, and there is no profile at %s", path),
+				next: "Run this beside gateway.yaml, or set POSTERN_ADMIN_URL and POSTERN_ADMIN_TOKEN.",
+			}
+		}
+	}
+	if token == "" {
+		return nil, &failure{
+			code: exitNotPermitted, err: errors.New("no admin token"),
+			next: "Set POSTERN_ADMIN_TOKEN; `postern tokens create --role operator --config FILE` on the gateway's machine makes one.",
+		}
+	}
+	base, err := url.Parse(address)
+	if err != nil || base.Host == "" || (base.Scheme != "http" && base.Scheme != "https") {
+		return nil, usageError("%s: %q is not an http or https URL", from, address)
+	}
+	return &client{base: base, token: token, from: from, http: &http.Client{Timeout: 30 * time.Second}}, nil
+}
+
+// readProfile reads the profile in the data folder of the configuration. It also returns the
+// path it looked at.
+func readProfile(g *globals) (profile, string, error) {
+	path := filepath.Join(filepath.Dir(g.config), "data", profileName)
+	cfg, _, err := config.Load(g.config, config.LoadOptions{Env: g.env})
+	if err != nil {
+		if _, missing := os.Stat(g.config); errors.Is(missing, os.ErrNotExist) {
+			return profile{}, path, fmt.Errorf("%s: %w", g.config, os.ErrNotExist)
+		}
+		return profile{}, path, err
+	}
+	path = filepath.Join(cfg.DataDir, profileName)
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return profile{}, path, err
+	}
+	var p profile
+	if err := json.Unmarshal(text, &p); err != nil {
+		return profile{}, path, fmt.Errorf("read profile %s: %w", path, err)
+	}
+	return p, path, nil
+}
+
+// problem is the admin API's error answer, as far as a person needs it.
+type problem struct {
+	Status    int    `json:"status"`
+	Title     string `json:"title"`
+	Detail    string `json:"detail"`
+	Code      string `json:"code"`
+	Hint      string `json:"hint"`
+	RequestID string `json:"request_id"`
+	Errors    []struct {
+		Field   string `json:"field"`
+		Message string `json:"message"`
+	} `json:"errors"`
+}
+
+// do sends one request and decodes a successful answer into out (unless nil).
+func (c *client) do(ctx context.Context, method, path string, query url.Values, in, out any) error {
+	var body io.Reader
+	if in != nil {
+		text, err := json.Marshal(in)
+		if err != nil {
+			return fmt.Errorf("write request: %w", err)
+		}
+		body = bytes.NewReader(text)
+	}
+	u := c.base.JoinPath(path)
+	u.RawQuery = query.Encode()
+	req, err := http.NewRequestWithContext(ctx, method, u.String(), body)
+	if err != nil {
+		return fmt.Errorf("make request: %w", err)
+	}
+	req.Header.Set("Authorization", "Bearer "+c.token)
+	if in != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return &failure{
+			code: exitUnreachable, err: fmt.Errorf("no answer from the admin API at %s (from %s): %w", c.base, c.from, err),
+			next: "Is the gateway running? Start it with `postern run`.",
+		}
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(resp.Body, 64<<20))
+	if err != nil {
+		return &failure{code: exitUnreachable, err: fmt.Errorf("read the answer of %s: %w", c.base, err)}
+	}
+	if resp.StatusCode >= 300 {
+		return refused(resp.StatusCode, text)
+	}
+	if out == nil {
+		return nil
+	}
+	if err := json.Unmarshal(text, out); err != nil {
+		return fmt.Errorf("%s answered something other than the admin API would: %w", c.base, err)
+	}
+	return nil
+}
+
+// refused turns an error answer into a failure with its exit code.
+func refused(status int, text []byte) error {
+	f := &failure{code: exitFailed}
+	switch status {
+	case http.StatusUnauthorized, http.StatusForbidden:
+		f.code = exitNotPermitted
+	case http.StatusNotFound:
+		f.code = exitNotFound
+	case http.StatusServiceUnavailable, http.StatusBadGateway, http.StatusGatewayTimeout:
+		f.code = exitUnreachable
+	}
+	var p problem
+	if err := json.Unmarshal(text, &p); err != nil || p.Code == "" {
+		f.err = fmt.Errorf("the server answered %d %s", status, http.StatusText(status))
+		f.next = "Is this really the admin API?"
+		return f
+	}
+	var b strings.Builder
+	b.WriteString(p.Code + ": " + p.Detail)
+	for _, e := range p.Errors {
+		fmt.Fprintf(&b, "\n  %s: %s", e.Field, e.Message)
+	}
+	f.err, f.next = errors.New(b.String()), p.Hint
+	return f
+}
+
+func lookupEnv(env []string, name string) string {
+	for i := len(env) - 1; i >= 0; i-- {
+		if value, ok := strings.CutPrefix(env[i], name+"="); ok {
+			return value
+		}
+	}
+	return ""
+}

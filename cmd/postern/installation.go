@@ -1,0 +1,179 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"postern/config"
+	"postern/internal/keys"
+	"postern/internal/store"
+)
+
+// installation is what a configuration has on disk: secrets, and the system of record unless the
+// configuration says store: none.
+type installation struct {
+	format keys.Format
+	vault  *keys.Vault
+	store  *store.Store // nil with store: none
+}
+
+// openInstallation reads the secrets and opens the database, which is created and migrated when
+// absent. It refuses a database that is there without its pepper.
+func openInstallation(ctx context.Context, cfg *config.Config, env []string, log *slog.Logger) (*installation, error) {
+	format, err := keys.NewFormat(cfg.Credentials.Prefix)
+	if err != nil {
+		return nil, fmt.Errorf("credentials.prefix: %w", err)
+	}
+	vault, err := openVault(cfg, env)
+	if err != nil {
+		return nil, err
+	}
+	if cfg.Store.None() {
+		return &installation{format: format, vault: vault}, nil
+	}
+	if err := makeDataDir(string(cfg.DataDir)); err != nil {
+		return nil, err
+	}
+	s, err := store.Open(ctx, "sqlite:"+cfg.Store.SQLite, store.Options{Log: log})
+	if err != nil {
+		return nil, err
+	}
+	return &installation{format: format, vault: vault, store: s}, nil
+}
+
+func (i *installation) Close() error {
+	if i.store == nil {
+		return nil
+	}
+	return i.store.Close()
+}
+
+// registry opens the rules over the installation's store. directory is nil for offline commands.
+func (i *installation) registry(ctx context.Context, cfg *config.Config, directory *keys.Directory) (*keys.Registry, error) {
+	return keys.OpenRegistry(ctx, keys.RegistryOptions{
+		Store: i.store, Vault: i.vault, Format: i.format, Catalog: cfg.Catalog(), Directory: directory,
+	})
+}
+
+func openVault(cfg *config.Config, env []string) (*keys.Vault, error) {
+	pepper, err := readSecret("secrets.pepper", cfg.Secrets.Pepper, env)
+	if err != nil {
+		return nil, err
+	}
+	keyset, err := readSecret("secrets.keyset", cfg.Secrets.Keyset, env)
+	if err != nil {
+		return nil, err
+	}
+	return keys.OpenVault(pepper, keyset)
+}
+
+func readSecret(setting string, ref config.Ref, env []string) ([]byte, error) {
+	text, err := ref.Read(env)
+	if err != nil {
+		next := "Set the variable to the secret of this installation."
+		if ref.File != "" {
+			next = "Restore the file from your backup; for a new installation `postern init --config FILE` makes it."
+		}
+		return nil, &failure{code: exitFailed, err: fmt.Errorf("%s: %w", setting, err), next: next}
+	}
+	return text, nil
+}
+
+// makeSecrets creates the pepper and keyset files that are missing. It never makes a pepper for a
+// database that exists: such a pepper could not open it, and would only hide the loss.
+func makeSecrets(cfg *config.Config) error {
+	if !cfg.Store.None() {
+		_, err := os.Stat(cfg.Store.SQLite)
+		_, noPepper := os.Stat(cfg.Secrets.Pepper.File)
+		if err == nil && cfg.Secrets.Pepper.File != "" && errors.Is(noPepper, os.ErrNotExist) {
+			return &failure{code: exitFailed,
+				err:  fmt.Errorf("the database %s exists, but its pepper %s does not", cfg.Store.SQLite, cfg.Secrets.Pepper.File),
+				next: "Restore the pepper from your backup; without it none of the stored keys can be recognised."}
+		}
+	}
+	for _, s := range []struct {
+		ref  config.Ref
+		make func() ([]byte, error)
+	}{{cfg.Secrets.Pepper, newPepper}, {cfg.Secrets.Keyset, keys.NewKeyset}} {
+		if s.ref.File == "" {
+			continue
+		}
+		if _, err := os.Stat(s.ref.File); err == nil {
+			continue
+		}
+		text, err := s.make()
+		if err != nil {
+			return fmt.Errorf("make %s: %w", s.ref.File, err)
+		}
+		if err := writeNew(s.ref.File, text); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func newPepper() ([]byte, error) { return keys.NewPepper(nil) }
+
+// writeNew creates a file that only its owner can read. It never replaces one.
+func writeNew(path string, text []byte) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return fmt.Errorf("make the folder of %s: %w", path, err)
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return fmt.Errorf("create %s: %w", path, err)
+	}
+	_, err = f.Write(text)
+	return errors.Join(err, f.Sync(), f.Close())
+}
+
+func makeDataDir(path string) error {
+	if err := os.MkdirAll(path, 0o700); err != nil {
+		return fmt.Errorf("make data_dir: %w", err)
+	}
+	return nil
+}
+
+// openOffline opens the registry beside the configuration for a command that needs no server. The
+// second result closes it again.
+func openOffline(ctx context.Context, g *globals) (*keys.Registry, func() error, error) {
+	cfg, _, err := config.Load(g.config, config.LoadOptions{Env: g.env})
+	if err != nil {
+		return nil, nil, err
+	}
+	if cfg.Store.None() {
+		return nil, nil, &failure{code: exitUsage, err: errors.New("with store: none there are no admin tokens and no keys beside the declared ones"),
+			next: "Declare keys under access.keys, or name a database under store."}
+	}
+	i, err := openInstallation(ctx, cfg, g.env, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return nil, nil, err
+	}
+	registry, err := i.registry(ctx, cfg, nil)
+	if err != nil {
+		return nil, nil, errors.Join(err, i.Close())
+	}
+	return registry, i.Close, nil
+}
+
+// registryFailure gives a refusal of the registry its exit code.
+func registryFailure(err error) error {
+	var r *keys.Refusal
+	if !errors.As(err, &r) {
+		return err
+	}
+	code := exitFailed
+	switch r.Code {
+	case keys.ValidationFailed:
+		code = exitUsage
+	case keys.NotFoundHere:
+		code = exitNotFound
+	case keys.PermissionDenied, keys.SignInRequired, keys.RoleRequired:
+		code = exitNotPermitted
+	}
+	return &failure{code: code, err: err, next: r.Hint}
+}

@@ -1,0 +1,47 @@
+// Command postern is the API-key gateway: it builds every part from gateway.yaml and connects
+// them, and it is the command line for the admin API of a running gateway.
+//
+// Data goes to standard output, messages to standard error. Exit codes are part of the contract,
+// see exit.go.
+package main
+
+import (
+	"context"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	// Calendar limits need time zones also where the machine has no zone files.
+	_ "time/tzdata"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := realMain(ctx, os.Args[1:], session{
+		in: os.Stdin, out: os.Stdout, err: os.Stderr, env: os.Environ(), terminal: isTerminal(os.Stderr),
+	})
+	stop()
+	os.Exit(code)
+}
+
+// session is what a command has of the person who typed it.
+type session struct {
+	in       io.Reader
+	out, err io.Writer
+	env      []string
+	terminal bool // err is one
+}
+
+// realMain runs one command line and returns the exit code.
+func realMain(ctx context.Context, args []string, s session) int {
+	root := newRoot(s)
+	root.SetArgs(args)
+	cmd, err := root.ExecuteContextC(ctx)
+	return report(s.err, cmd, err)
+}
+
+func isTerminal(f *os.File) bool {
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}

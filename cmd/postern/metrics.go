@@ -1,0 +1,50 @@
+package main
+
+import (
+	"runtime"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"postern/internal/keys"
+)
+
+// registerProcess adds what belongs to the process as a whole: Go's and the kernel's figures, the
+// build, and the directory of keys.
+func registerProcess(r prometheus.Registerer, d *keys.Directory) {
+	build := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "postern_build_info", Help: "Always 1; the labels say what is running.",
+		ConstLabels: prometheus.Labels{"version": buildVersion(), "goversion": runtime.Version()},
+	})
+	build.Set(1)
+	r.MustRegister(build,
+		collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		directoryCollector{d})
+}
+
+// directoryCollector asks the directory when it is scraped, so that requests pay nothing for it.
+type directoryCollector struct{ directory *keys.Directory }
+
+var (
+	directoryKeys = prometheus.NewDesc("postern_directory_keys",
+		"Credentials held in memory, by status.", []string{"status"}, nil)
+	directoryLag = prometheus.NewDesc("postern_directory_lag_seconds",
+		"Time since the store was last read successfully.", nil, nil)
+)
+
+// Describe implements prometheus.Collector.
+func (directoryCollector) Describe(to chan<- *prometheus.Desc) {
+	to <- directoryKeys
+	to <- directoryLag
+}
+
+// Collect implements prometheus.Collector.
+func (c directoryCollector) Collect(to chan<- prometheus.Metric) {
+	stats := c.directory.Stats(time.Now())
+	for _, status := range []keys.Status{keys.Pending, keys.Active, keys.Suspended, keys.Expired, keys.Revoked, keys.Denied} {
+		to <- prometheus.MustNewConstMetric(directoryKeys, prometheus.GaugeValue, float64(stats.ByStatus[status]), string(status))
+	}
+	to <- prometheus.MustNewConstMetric(directoryLag, prometheus.GaugeValue, stats.Lag.Seconds())
+}
