@@ -1,0 +1,98 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// process is one that the bench started and will end.
+type process struct {
+	cmd   *exec.Cmd
+	lines *bufio.Reader // its standard output
+}
+
+// start runs a program; its log goes nowhere, as a log that nobody collects would.
+func start(ctx context.Context, dir string, env []string, name string, args ...string) (*process, error) {
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), env...)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, fmt.Errorf("start %s: %w", name, err)
+	}
+	return &process{cmd: cmd, lines: bufio.NewReader(out)}, nil
+}
+
+// line returns the next line that the process prints.
+func (p *process) line() (string, error) {
+	s, err := p.lines.ReadString('\n')
+	if err != nil {
+		return "", fmt.Errorf("read from %s: %w", p.cmd.Path, err)
+	}
+	go func() { _, _ = io.Copy(io.Discard, p.lines) }() // so that it never blocks on its output
+	return strings.TrimSpace(s), nil
+}
+
+func (p *process) stop() {
+	_ = p.cmd.Process.Signal(syscall.SIGTERM)
+	done := make(chan struct{})
+	go func() { _ = p.cmd.Wait(); close(done) }()
+	select {
+	case <-done:
+	case <-time.After(10 * time.Second):
+		_ = p.cmd.Process.Kill()
+		<-done
+	}
+}
+
+// cpu returns the user and system time that the process has used. The kernel's scheduler statistics
+// count nanoseconds per thread, where /proc/PID/stat counts hundredths of a second.
+func (p *process) cpu() (time.Duration, error) {
+	dir := fmt.Sprintf("/proc/%d/task", p.cmd.Process.Pid)
+	threads, err := os.ReadDir(dir)
+	if err != nil {
+		return 0, err
+	}
+	var total time.Duration
+	for _, t := range threads {
+		text, err := os.ReadFile(dir + "/" + t.Name() + "/schedstat")
+		if os.IsNotExist(err) {
+			continue // the thread has just ended; Go's runtime keeps its threads
+		}
+		if err != nil {
+			return 0, err
+		}
+		ran, _, _ := strings.Cut(string(text), " ")
+		ns, err := strconv.ParseInt(ran, 10, 64)
+		if err != nil {
+			return 0, fmt.Errorf("read schedstat: %w", err)
+		}
+		total += time.Duration(ns)
+	}
+	return total, nil
+}
+
+// rss returns the resident memory of the process in bytes.
+func (p *process) rss() (int64, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", p.cmd.Process.Pid))
+	if err != nil {
+		return 0, err
+	}
+	fields := strings.Fields(string(text))
+	if len(fields) < 2 {
+		return 0, fmt.Errorf("read statm: %q", text)
+	}
+	pages, err := strconv.ParseInt(fields[1], 10, 64)
+	return pages * int64(os.Getpagesize()), err
+}

@@ -1,0 +1,235 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// benchConfig admits everything that the load sends, with two limits to decide for each request.
+const benchConfig = `version: 1
+listen: { gateway: "%s", admin: "%s" }
+drain: { delay: 0s, timeout: 2s }
+apis: { main: { scopes: { main.read: Read } } }
+plans: { standard: { limits: [1000000/s, 100000000/day] } }
+policy: { default_plan: standard }
+routes:
+  main: { match: { path: / }, upstream: { targets: ["%s"] }, api: main, scopes: { GET: [main.read] } }
+`
+
+func (b *bench) buildPostern(ctx context.Context) error {
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", b.postern, "./cmd/postern")
+	cmd.Stderr = os.Stderr
+	return cmd.Run()
+}
+
+// gatewayUnderTest is a running postern and a key that it admits.
+type gatewayUnderTest struct {
+	*process
+	url, admin, key string
+}
+
+// startGateway makes an installation in dir and runs it.
+func (b *bench) startGateway(ctx context.Context, dir, upstream string) (*gatewayUnderTest, error) {
+	g := &gatewayUnderTest{}
+	var addresses [2]string
+	for i := range addresses {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, err
+		}
+		addresses[i] = l.Addr().String()
+		l.Close()
+	}
+	g.url, g.admin = "http://"+addresses[0], "http://"+addresses[1]
+	config := fmt.Sprintf(benchConfig, addresses[0], addresses[1], upstream)
+	if err := os.WriteFile(filepath.Join(dir, "gateway.yaml"), []byte(config), 0o600); err != nil {
+		return nil, err
+	}
+	if out, err := b.command(ctx, dir, "init"); err != nil {
+		return nil, fmt.Errorf("init: %w: %s", err, out)
+	}
+	return g, nil
+}
+
+// run starts the gateway and returns when it is ready, with how long that took.
+func (b *bench) run(ctx context.Context, dir string, g *gatewayUnderTest) (took time.Duration, err error) {
+	started := time.Now()
+	if g.process, err = start(ctx, dir, nil, b.postern, "run"); err != nil {
+		return 0, err
+	}
+	for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline); time.Sleep(2 * time.Millisecond) {
+		resp, err := http.Get(g.admin + "/readyz")
+		if err != nil {
+			continue
+		}
+		resp.Body.Close()
+		if resp.StatusCode == http.StatusOK {
+			return time.Since(started), nil
+		}
+	}
+	g.stop()
+	return 0, errors.New("the gateway was never ready")
+}
+
+func (b *bench) command(ctx context.Context, dir string, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, b.postern, args...)
+	cmd.Dir = dir
+	out, err := cmd.Output()
+	return strings.TrimSpace(string(out)), err
+}
+
+// measureProxy compares the whole gateway with a bare proxy, in front of the same upstream.
+func (b *bench) measureProxy(ctx context.Context) error {
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	upstream, err := start(ctx, b.dir, nil, self, "upstream")
+	if err != nil {
+		return err
+	}
+	defer upstream.stop()
+	upstreamURL, err := upstream.line()
+	if err != nil {
+		return err
+	}
+	bare, err := start(ctx, b.dir, nil, self, "bare="+upstreamURL)
+	if err != nil {
+		return err
+	}
+	defer bare.stop()
+	bareURL, err := bare.line()
+	if err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp(b.dir, "proxy-")
+	if err != nil {
+		return err
+	}
+	g, err := b.startGateway(ctx, dir, upstreamURL)
+	if err != nil {
+		return err
+	}
+	if _, err := b.run(ctx, dir, g); err != nil {
+		return err
+	}
+	defer g.stop()
+	if g.key, err = b.command(ctx, dir, "keys", "create", "--name", "bench", "--api", "main"); err != nil {
+		return fmt.Errorf("keys create: %w", err)
+	}
+
+	round := func(p *process, url string) (time.Duration, error) {
+		before, err := p.cpu()
+		if err != nil {
+			return 0, err
+		}
+		if err := load(ctx, url+"/orders/", g.key, b.requests, b.connections); err != nil {
+			return 0, err
+		}
+		after, err := p.cpu()
+		return after - before, err
+	}
+	var ratios, bareCosts, ours []float64
+	for i := range b.rounds + 1 {
+		bareCPU, err := round(bare, bareURL)
+		if err != nil {
+			return fmt.Errorf("bare proxy: %w", err)
+		}
+		ourCPU, err := round(g.process, g.url)
+		if err != nil {
+			return fmt.Errorf("gateway: %w", err)
+		}
+		if i == 0 {
+			continue // warm-up: connections, pools, caches
+		}
+		ratios = append(ratios, float64(ourCPU)/float64(bareCPU))
+		bareCosts = append(bareCosts, float64(bareCPU.Microseconds())/float64(b.requests))
+		ours = append(ours, float64(ourCPU.Microseconds())/float64(b.requests))
+	}
+	fmt.Printf("\nWhole gateway, %d rounds of %d requests over %d connections\n", b.rounds, b.requests, b.connections)
+	tell("bare reverse proxy, CPU a request", median(bareCosts), "µs")
+	tell("gateway, CPU a request", median(ours), "µs")
+	b.judge("gateway's CPU over the bare proxy's (median of pairs)", median(ratios), "×", 1.10)
+	tell("  lowest pair", slices.Min(ratios), "×")
+	tell("  highest pair", slices.Max(ratios), "×")
+	return b.measureAllocations(ctx, bareURL, g)
+}
+
+// measureAllocations counts what one request allocates in each process.
+func (b *bench) measureAllocations(ctx context.Context, bareURL string, g *gatewayUnderTest) error {
+	perRequest := func(url string, mallocs func(context.Context) (float64, error)) (float64, error) {
+		before, err := mallocs(ctx)
+		if err != nil {
+			return 0, err
+		}
+		if err := load(ctx, url+"/orders/", g.key, b.requests, b.connections); err != nil {
+			return 0, err
+		}
+		after, err := mallocs(ctx)
+		return (after - before) / float64(b.requests), err
+	}
+	bareCount, err := perRequest(bareURL, func(ctx context.Context) (float64, error) {
+		text, err := get(ctx, bareURL+mallocsPath)
+		if err != nil {
+			return 0, err
+		}
+		return strconv.ParseFloat(text, 64)
+	})
+	if err != nil {
+		return err
+	}
+	ours, err := perRequest(g.url, func(ctx context.Context) (float64, error) {
+		return metric(ctx, g.admin, "go_memstats_mallocs_total")
+	})
+	if err != nil {
+		return err
+	}
+	tell("bare reverse proxy, allocations a request", bareCount, "")
+	b.judge("gateway, allocations a request", ours, "", 85)
+	return nil
+}
+
+// metric reads one unlabelled value from /metrics.
+func metric(ctx context.Context, base, name string) (float64, error) {
+	text, err := get(ctx, base+"/metrics")
+	if err != nil {
+		return 0, err
+	}
+	for s := bufio.NewScanner(strings.NewReader(text)); s.Scan(); {
+		if value, ok := strings.CutPrefix(s.Text(), name+" "); ok {
+			return strconv.ParseFloat(value, 64)
+		}
+	}
+	return 0, fmt.Errorf("%s has no metric %s", base, name)
+}
+
+func get(ctx context.Context, url string) (string, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return "", err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return "", err
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	return string(text), err
+}
+
+func median(values []float64) float64 {
+	sorted := slices.Sorted(slices.Values(values))
+	return sorted[len(sorted)/2]
+}
