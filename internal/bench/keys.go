@@ -1,0 +1,109 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"postern/internal/keys"
+	"postern/internal/store"
+)
+
+// measureKeys times the start of a gateway with very many keys, and what each costs in memory.
+func (b *bench) measureKeys(ctx context.Context) error {
+	dir, err := os.MkdirTemp(b.dir, "keys-")
+	if err != nil {
+		return err
+	}
+	g, err := b.startGateway(ctx, dir, "http://127.0.0.1:9")
+	if err != nil {
+		return err
+	}
+	heap := func() (ready time.Duration, bytes float64, err error) {
+		if ready, err = b.run(ctx, dir, g); err != nil {
+			return 0, 0, err
+		}
+		defer g.stop()
+		// A scrape collects nothing by itself; the figure is what the last collection left.
+		if bytes, err = metric(ctx, g.admin, "go_gc_heap_live_bytes"); err != nil {
+			return 0, 0, err
+		}
+		return ready, bytes, nil
+	}
+	_, empty, err := heap()
+	if err != nil {
+		return err
+	}
+	fmt.Printf("\n%d keys in SQLite\n", b.keys)
+	started := time.Now()
+	if err := seed(ctx, dir, b.keys); err != nil {
+		return fmt.Errorf("seed: %w", err)
+	}
+	tell("written in", time.Since(started).Seconds(), "s")
+	ready, full, err := heap()
+	if err != nil {
+		return err
+	}
+	b.judge("from start to ready", ready.Seconds(), "s", 5)
+	b.judge("memory of a key", (full-empty)/float64(b.keys), "B", 500)
+	return nil
+}
+
+// seed writes keys as the registry would, many to a transaction.
+func seed(ctx context.Context, dir string, count int) error {
+	pepper, err := os.ReadFile(filepath.Join(dir, "pepper"))
+	if err != nil {
+		return err
+	}
+	keyset, err := os.ReadFile(filepath.Join(dir, "keyset.json"))
+	if err != nil {
+		return err
+	}
+	vault, err := keys.OpenVault(pepper, keyset)
+	if err != nil {
+		return err
+	}
+	s, err := store.Open(ctx, "sqlite:"+filepath.Join(dir, "data", "postern.db"), store.Options{})
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	const batch = 10_000
+	for from := 0; from < count; from += batch {
+		_, err := s.Update(ctx, func(ctx context.Context, tx keys.Tx) error {
+			for i := from; i < min(from+batch, count); i++ {
+				if err := tx.PutCredential(ctx, seedKey(vault, i)); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func seedKey(vault *keys.Vault, i int) keys.Credential {
+	var sum [sha256.Size]byte
+	_, _ = rand.Read(sum[:]) // it never fails
+	now := time.Now().UTC().Truncate(time.Microsecond)
+	c := keys.Credential{
+		ID: keys.CredentialID(fmt.Sprintf("key_%012d", i)), Kind: keys.APIKey, Tenant: keys.DefaultTenant,
+		Owner: keys.Owner{Type: keys.OwnerTenant, ID: string(keys.DefaultTenant), Name: string(keys.DefaultTenant)},
+		Name:  fmt.Sprintf("key %d", i), Status: keys.Active, Plan: "standard", APIs: []keys.APIName{"main"},
+		CreatedBy: "bench", CreatedAt: now, UpdatedAt: now, Version: 1,
+		Secrets: []keys.StoredSecret{{
+			ID: keys.SecretID(fmt.Sprintf("%012d", i)), Digest: vault.DigestHash(sum), Pepper: vault.PepperVersion(),
+			Preview: "pst_live_0000", CreatedAt: now,
+		}},
+	}
+	vault.SealSecret(c.ID, &c.Secrets[0])
+	vault.SealCredential(&c)
+	return c
+}
