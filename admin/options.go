@@ -3,7 +3,6 @@ package admin
 import (
 	"context"
 	"log/slog"
-	"net/http"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -27,13 +26,13 @@ type Registry interface {
 
 // Options are the parts an admin API is built from.
 type Options struct {
-	Registry Registry // nil with store: none: then only health, metrics and the document are served
-	Health   Health
-	Metrics  prometheus.Gatherer
-	Contact  keys.Contact
-	Version  string
-	Log      *slog.Logger
-	Now      func() time.Time
+	Registry Registry            // nil with store: none: then only health, metrics and the document are served
+	Health   Health              // required
+	Metrics  prometheus.Gatherer // required
+	Contact  keys.Contact        // named in every refusal; the zero value names nobody
+	Version  string              // of the program, for the document
+	Log      *slog.Logger        // nil: nothing is logged
+	Now      func() time.Time    // nil: time.Now
 }
 
 // Health answers the probes.
@@ -43,9 +42,3 @@ type Health interface {
 	// Degraded lists what is not as it should be while traffic is served.
 	Degraded() []string
 }
-
-// New returns the admin listener's handler.
-func New(o Options) (http.Handler, error) { panic("stub") }
-
-// Probes returns a handler of /livez, /readyz and /metrics alone, for a listener of their own.
-func Probes(o Options) http.Handler { panic("stub") }

@@ -34,6 +34,12 @@ type Options struct {
 	Now       func() time.Time // nil: time.Now
 	Limits    ServerLimits
 	Drain     Drain
+	// AddressKey keys the hash under which public routes count client addresses. Gateways that
+	// share a limiter need the same one; nil: a random one for this process.
+	AddressKey []byte
+	// FailuresPerMinute is how many wrong credentials one address (IPv6: /64) may present before
+	// further wrong ones are answered too_many_failures; 0: 20. Right ones are never affected.
+	FailuresPerMinute int
 }
 
 // ServerLimits bound what callers can make the process hold. Zero fields mean the default.
@@ -58,6 +64,9 @@ type Policy struct {
 	TrustedProxies  []netip.Prefix // peers whose X-Forwarded-For counts
 	LegacyRateLimit bool           // send X-RateLimit-* too
 	Contact         keys.Contact
+	// TenantCounters says that some plan of the configuration counts per tenant. All counters of
+	// every plan with more than per-key limits then live under their tenant's tag.
+	TenantCounters bool
 }
 
 // Route is one entry of routes, checked by the configuration. Zero durations and sizes mean none.

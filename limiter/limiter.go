@@ -3,6 +3,8 @@ package limiter
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strconv"
 	"time"
 )
 
@@ -16,7 +18,11 @@ type Limiter interface {
 	// An error means that the limiter could not know (ErrUnavailable, ErrFull, or the context's
 	// error): it is never a refusal, and nothing has been charged unless the error says otherwise.
 	// A check whose limit is smaller than q.Cost can never be met; it is ErrCostExceedsLimit, and
-	// callers are expected to have ruled it out.
+	// callers are expected to have ruled it out. So they are ErrInvalidQuery.
+	//
+	// The limiter's own clock decides. If it lies outside a check's Span, the error is
+	// ErrPeriodOver: the caller asks its Calendar again and calls once more; if that fails too,
+	// the clocks disagree and the limiter cannot know.
 	Decide(ctx context.Context, q *Query, a *Answer) error
 
 	// Peek answers as Decide would at this instant, and spends nothing: State.Used is then what
@@ -33,6 +39,12 @@ var (
 	ErrFull = errors.New("limiter memory is full")
 	// ErrCostExceedsLimit says that the cost is above a limit's N, so no wait would help.
 	ErrCostExceedsLimit = errors.New("cost exceeds limit")
+	// ErrPeriodOver says that the limiter's time lies outside a check's Span, usually because a
+	// day or month ended since the span was computed. Nothing was charged; recompute it once.
+	ErrPeriodOver = errors.New("calendar period is over")
+	// ErrInvalidQuery says that a query is not one that a configuration can lead to: a cost below
+	// 1, a limit out of range, an empty span, the same counter and window twice.
+	ErrInvalidQuery = errors.New("invalid query")
 )
 
 // Level is what a limit counts by.
@@ -45,6 +57,21 @@ const (
 	Tenant                  // all credentials of one organisation together
 	Route                   // one credential (public routes: one client address) on one route
 )
+
+// String returns the level as it stands in limit names: credential, owner, tenant, route.
+func (l Level) String() string {
+	switch l {
+	case Credential:
+		return "credential"
+	case Owner:
+		return "owner"
+	case Tenant:
+		return "tenant"
+	case Route:
+		return "route"
+	}
+	return "level(" + strconv.Itoa(int(l)) + ")"
+}
 
 // Counter names what is counted. It holds no N: changing a limit's number keeps what was counted.
 type Counter struct {
@@ -71,7 +98,8 @@ type Query struct {
 	Tag string
 	// Cost is how many units the request spends on each counter, ≥ 1.
 	Cost int64
-	// Checks are decided together. An empty list is admitted.
+	// Checks are decided together. An empty list is admitted. No two may name the same counter
+	// with the same window.
 	Checks []Check
 }
 
@@ -86,9 +114,36 @@ type Answer struct {
 type State struct {
 	// Used is the units in the window or period, this request's included if it was admitted.
 	Used int64
-	// Retry is how long to wait until this limit has room for the cost, 0 when it has it now.
-	// A lone client that waits exactly that long is admitted.
+	// Retry is how long to wait until this limit has room for the cost, 0 when it has it now or
+	// had it for the request that was just admitted. A lone client that waits for the longest
+	// Retry of an answer is admitted.
 	Retry time.Duration
 	// Reset is how long until the oldest unit leaves the window or the period ends; 0 if unused.
 	Reset time.Duration
+}
+
+// validate returns what makes q one that no configuration leads to, or whose cost is too high.
+func (q *Query) validate() error {
+	if q.Cost < 1 {
+		return fmt.Errorf("%w: cost %d: want at least 1", ErrInvalidQuery, q.Cost)
+	}
+	for i := range q.Checks {
+		c := &q.Checks[i]
+		switch {
+		case !c.Limit.inRange():
+			return fmt.Errorf("%w: check %d: %w", ErrInvalidQuery, i, c.Limit.Validate())
+		case c.Counter.Level > Route:
+			return fmt.Errorf("%w: check %d: %v", ErrInvalidQuery, i, c.Counter.Level)
+		case c.Limit.Unit != Sliding && c.Span.Start >= c.Span.End:
+			return fmt.Errorf("%w: check %d: calendar limit %v without a span", ErrInvalidQuery, i, c.Limit)
+		case q.Cost > c.Limit.N:
+			return fmt.Errorf("%w: %d units, %v limit %v", ErrCostExceedsLimit, q.Cost, c.Counter.Level, c.Limit)
+		}
+		for j := range i {
+			if d := &q.Checks[j]; d.Limit.SameWindow(c.Limit) && d.Counter == c.Counter {
+				return fmt.Errorf("%w: checks %d and %d: the same counter and window", ErrInvalidQuery, j, i)
+			}
+		}
+	}
+	return nil
 }

@@ -88,7 +88,7 @@ func readProfile(g *globals) (profile, string, error) {
 		}
 		return profile{}, path, err
 	}
-	path = filepath.Join(cfg.DataDir, profileName)
+	path = filepath.Join(string(cfg.DataDir), profileName)
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return profile{}, path, err

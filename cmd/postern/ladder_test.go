@@ -5,7 +5,7 @@ import (
 	"errors"
 	"go/ast"
 	"go/parser"
-	"go/token"
+	gotoken "go/token"
 	"io"
 	"os/exec"
 	"path/filepath"
@@ -93,7 +93,7 @@ func TestHabits(t *testing.T) {
 		}
 		for _, name := range p.GoFiles {
 			path := filepath.Join(p.Dir, name)
-			file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
+			file, err := parser.ParseFile(gotoken.NewFileSet(), path, nil, parser.SkipObjectResolution)
 			if err != nil {
 				t.Fatalf("parse %s: %v", path, err)
 			}

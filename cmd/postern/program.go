@@ -252,7 +252,7 @@ func (p *program) load(ctx context.Context, group *errgroup.Group) error {
 		return fmt.Errorf("bring the declared keys up to date: %w", err)
 	}
 	p.loaded.Store(true)
-	p.log.Info("keys loaded", "took", time.Since(started).Round(time.Millisecond))
+	p.log.Info("keys loaded", "took_ms", time.Since(started).Milliseconds())
 	return nil
 }
 

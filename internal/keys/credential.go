@@ -76,6 +76,14 @@ type Credential struct {
 	MAC             RowMAC // over the decisive fields, see Vault.SealCredential
 }
 
+// StatusAt is the status to show: an active or suspended credential is Expired from ExpiresAt on.
+func (c *Credential) StatusAt(now time.Time) Status {
+	if (c.Status == Active || c.Status == Suspended) && !c.ExpiresAt.IsZero() && !now.Before(c.ExpiresAt) {
+		return Expired
+	}
+	return c.Status
+}
+
 // StoredSecret is what is kept of one live secret of a credential. A credential has one or two.
 type StoredSecret struct {
 	ID        SecretID

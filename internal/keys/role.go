@@ -1,5 +1,10 @@
 package keys
 
+import (
+	"maps"
+	"slices"
+)
+
 // Permission is a verb that a role grants.
 type Permission string
 
@@ -41,3 +46,93 @@ const (
 	ConfigRead       Permission = "config.read"
 	ConfigReload     Permission = "config.reload"
 )
+
+// Has tells whether the permission is in the set.
+func (s PermissionSet) Has(p Permission) bool {
+	_, ok := s[p]
+	return ok
+}
+
+// HasAny tells whether one of the permissions is in the set.
+func (s PermissionSet) HasAny(ps ...Permission) bool { return slices.ContainsFunc(ps, s.Has) }
+
+// Covers tells whether every permission of other is in the set.
+func (s PermissionSet) Covers(other PermissionSet) bool {
+	for p := range other {
+		if !s.Has(p) {
+			return false
+		}
+	}
+	return true
+}
+
+// Sorted returns the permissions in alphabetical order.
+func (s PermissionSet) Sorted() []Permission { return slices.Sorted(maps.Keys(s)) }
+
+func permissions(lists ...[]Permission) PermissionSet {
+	s := PermissionSet{}
+	for _, list := range lists {
+		for _, p := range list {
+			s[p] = struct{}{}
+		}
+	}
+	return s
+}
+
+// AllPermissions returns a new set of every permission there is.
+func AllPermissions() PermissionSet {
+	return permissions([]Permission{
+		KeysRead, KeysReadAny, KeysGenerate, KeysGenerateAny, KeysEdit, KeysEditAny, KeysDelete, KeysDeleteAny,
+		KeysRevoke, KeysRevokeAny, KeysReveal, KeysRevealTenant, KeysAccess, SettingsManage, UsersRead, UsersManage,
+		RolesManage, TokensManage, AuditRead, AuditExport, EventsRead, UsageReadAny, ExplainDecision,
+		RequestsDecide, GrantsManage, TenantsManage, NodesRead, ConfigRead, ConfigReload,
+	})
+}
+
+// The built-in roles.
+const (
+	RoleViewer      RoleName = "viewer"
+	RoleDeveloper   RoleName = "developer"
+	RoleTenantAdmin RoleName = "tenant_admin"
+	RoleAuditor     RoleName = "auditor"
+	RoleSupport     RoleName = "support"
+	RoleOperator    RoleName = "operator"
+)
+
+// Role is what a role name stands for.
+type Role struct {
+	Name        RoleName
+	Provider    bool // for the provider's people only, never within a tenant
+	Permissions PermissionSet
+}
+
+// BuiltinRoles returns the built-in roles, those of tenants first.
+func BuiltinRoles() []Role {
+	viewer := []Permission{KeysRead}
+	operator := AllPermissions()
+	delete(operator, KeysReveal) // a person's secret is his own
+	return []Role{
+		{Name: RoleViewer, Permissions: permissions(viewer)},
+		{Name: RoleDeveloper, Permissions: permissions(viewer,
+			[]Permission{KeysGenerate, KeysEdit, KeysDelete, KeysRevoke, KeysReveal})},
+		{Name: RoleTenantAdmin, Permissions: permissions([]Permission{
+			KeysReadAny, KeysRevokeAny, KeysAccess, KeysRevealTenant, SettingsManage, UsersRead, UsersManage,
+			RolesManage, TokensManage, AuditRead, AuditExport, EventsRead, UsageReadAny, ExplainDecision})},
+		{Name: RoleAuditor, Permissions: permissions([]Permission{
+			KeysReadAny, AuditRead, AuditExport, EventsRead, UsageReadAny})},
+		{Name: RoleSupport, Provider: true, Permissions: permissions([]Permission{
+			KeysRead, KeysReadAny, UsersRead, AuditRead, EventsRead, UsageReadAny, NodesRead, ConfigRead,
+			RequestsDecide, GrantsManage, ExplainDecision})},
+		{Name: RoleOperator, Provider: true, Permissions: operator},
+	}
+}
+
+// builtinRole finds a built-in role.
+func builtinRole(name RoleName) (Role, bool) {
+	for _, r := range BuiltinRoles() {
+		if r.Name == name {
+			return r, true
+		}
+	}
+	return Role{}, false
+}

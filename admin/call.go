@@ -1,0 +1,33 @@
+package admin
+
+import (
+	"context"
+	"net/netip"
+
+	"postern/internal/keys"
+)
+
+// call is what is known of the request under way. It travels in the context because huma makes its
+// error answers without knowing who asks; withCall sets it, callOf gets it, one goroutine uses it.
+type call struct {
+	id      string
+	address netip.Addr
+	contact keys.Contact
+	actor   keys.Actor // zero until signed in
+	input   *inputShape
+	cause   error // why we failed, for the log only
+}
+
+type callKey struct{}
+
+func withCall(ctx context.Context, c *call) context.Context {
+	return context.WithValue(ctx, callKey{}, c)
+}
+
+// callOf returns the call of a request that came through ServeHTTP, and an empty one otherwise.
+func callOf(ctx context.Context) *call {
+	if c, ok := ctx.Value(callKey{}).(*call); ok {
+		return c
+	}
+	return &call{}
+}

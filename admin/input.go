@@ -1,0 +1,181 @@
+package admin
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"postern/internal/keys"
+)
+
+const (
+	maxBody        = 256 << 10        // bytes of a request body
+	bodyTimeout    = 10 * time.Second // for all of a body to arrive
+	maxFieldErrors = 50               // reported of one request
+	maxFieldName   = 100              // characters of a sender's own words in an answer
+)
+
+// inputShape is what an operation takes, read from its documentation.
+type inputShape struct {
+	query        map[string]bool     // by name: may the value be empty
+	body         bool                // takes one
+	bodyRequired bool                // and must have it
+	fields       map[string][]string // known names by path of the object that has them
+}
+
+// admit takes a request as far as its handler: who asks, may he, is the input readable. In this
+// order, so that a stranger learns nothing about inputs and a body is read for nobody.
+func (s *server) admit(w http.ResponseWriter, r *http.Request, a access, shape *inputShape) error {
+	actor, err := s.signIn(r.Context(), r)
+	if err != nil {
+		return err
+	}
+	callOf(r.Context()).actor = actor
+	if err := permit(actor, a.anyOf); err != nil {
+		return err
+	}
+	if err := shape.checkQuery(r); err != nil {
+		return err
+	}
+	return shape.readBody(w, r)
+}
+
+// checkQuery refuses parameters that are unknown, repeated or broken, and leaves the query in its
+// one canonical form, so that later readers see what was checked.
+func (shape *inputShape) checkQuery(r *http.Request) error {
+	values, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return &problem{code: badRequest, detail: "The query string is malformed.", hint: "Percent-encode the values."}
+	}
+	known := make([]string, 0, len(shape.query))
+	for name := range shape.query {
+		known = append(known, name)
+	}
+	var wrong []keys.FieldError
+	for name, vs := range values {
+		mayBeEmpty, ok := shape.query[name]
+		message := ""
+		switch {
+		case !ok:
+			message = "unknown parameter" + didYouMean(name, known)
+		case len(vs) > 1:
+			message = "is given more than once"
+		case vs[0] == "" && !mayBeEmpty:
+			message = "is empty; leave it out instead"
+		default:
+			message = brokenText(vs[0])
+		}
+		if message != "" {
+			wrong = append(wrong, keys.FieldError{Field: name, Message: message})
+		}
+	}
+	if len(wrong) > 0 {
+		slices.SortFunc(wrong, func(a, b keys.FieldError) int { return strings.Compare(a.Field, b.Field) })
+		return &problem{code: keys.ValidationFailed, detail: "The query has wrong parameters.", fields: wrong}
+	}
+	r.URL.RawQuery = values.Encode()
+	return nil
+}
+
+// readBody reads and checks the whole body and puts it back for the decoder.
+func (shape *inputShape) readBody(w http.ResponseWriter, r *http.Request) error {
+	rc := http.NewResponseController(w)
+	// Best effort: a writer without deadlines is a test's.
+	_ = rc.SetReadDeadline(time.Now().Add(bodyTimeout))
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	_ = rc.SetReadDeadline(time.Time{})
+	var over *http.MaxBytesError
+	switch {
+	case errors.As(err, &over):
+		return bodyTooLarge()
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return &problem{code: requestTimeout, detail: "The body took too long to arrive."}
+	case err != nil:
+		return &problem{code: badRequest, detail: "The body could not be read to its end."}
+	}
+	switch {
+	case len(body) == 0 && shape.bodyRequired:
+		return &problem{code: malformedJSON, detail: "The body is empty; a JSON object is expected."}
+	case len(body) > 0 && !shape.body:
+		return &problem{code: badRequest, detail: "This endpoint takes no body."}
+	case len(body) > 0:
+		if err := checkMedia(r.Header); err != nil {
+			return err
+		}
+		if err := checkJSON(body); err != nil {
+			return err
+		}
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	return nil
+}
+
+func bodyTooLarge() *problem {
+	return &problem{code: tooLarge, detail: "The body is larger than 256 KiB."}
+}
+
+// checkMedia accepts application/json, in UTF-8 and not compressed. A missing type is refused too:
+// a page of another site can send one without asking (Fetch, section 2.2.2).
+func checkMedia(h http.Header) error {
+	media, params, err := mime.ParseMediaType(h.Get("Content-Type"))
+	charset := params["charset"]
+	switch {
+	case err != nil || len(h.Values("Content-Type")) > 1 || media != "application/json":
+		return &problem{code: unsupportedMedia, detail: "The body must be sent as application/json."}
+	case charset != "" && !strings.EqualFold(charset, "utf-8"):
+		return &problem{code: unsupportedMedia, detail: "The body must be in UTF-8."}
+	case h.Get("Content-Encoding") != "" && !strings.EqualFold(h.Get("Content-Encoding"), "identity"):
+		return &problem{code: unsupportedMedia, detail: "The body must not be compressed.", hint: "Leave Content-Encoding out."}
+	}
+	return nil
+}
+
+// brokenText returns what is wrong with a text that cannot be meant: a NUL, bytes that are not
+// UTF-8, or what is left of a lone surrogate after decoding. "" for good text.
+func brokenText(s string) string {
+	switch {
+	case strings.ContainsRune(s, 0):
+		return "contains a NUL character"
+	case !utf8.ValidString(s):
+		return "is not valid UTF-8"
+	case strings.ContainsRune(s, utf8.RuneError):
+		return "contains U+FFFD, the mark of broken text"
+	}
+	return ""
+}
+
+// unknownField says that a field is not known, and which one may have been meant. shape may be nil.
+func (shape *inputShape) unknownField(path string) string {
+	if shape == nil {
+		return "unknown field"
+	}
+	parent, name := "", path
+	if i := strings.LastIndexByte(path, '.'); i >= 0 {
+		parent, name = path[:i], path[i+1:]
+	}
+	return "unknown field" + didYouMean(name, shape.fields[parent])
+}
+
+// join appends a name to a JSON path.
+func join(path, name string) string {
+	if path == "" {
+		return name
+	}
+	return path + "." + name
+}
+
+// shorten keeps a sender's own words from filling the answer.
+func shorten(s string) string {
+	if utf8.RuneCountInString(s) <= maxFieldName {
+		return s
+	}
+	return string([]rune(s)[:maxFieldName]) + "…"
+}

@@ -1,0 +1,64 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+
+	"postern/internal/keys"
+)
+
+// signIn finds who asks. Only a wrong token counts as a failure of its address; the Registry is
+// asked first, so that a correct token is never held up by what others at the address did.
+func (s *server) signIn(ctx context.Context, r *http.Request) (keys.Actor, error) {
+	c := callOf(ctx)
+	text, err := bearer(r.Header)
+	if err != nil {
+		return keys.Actor{}, err
+	}
+	actor, err := s.Registry.TokenActor(ctx, text)
+	if err != nil {
+		var refusal *keys.Refusal
+		if errors.As(err, &refusal) && refusal.Code == keys.SignInRequired {
+			if wait := s.failures.failed(c.address, s.Now()); wait > 0 {
+				return keys.Actor{}, &problem{code: tooManyFailures,
+					detail:     "Too many wrong tokens came from this address.",
+					retryAfter: int((wait + 999_999_999) / 1_000_000_000)}
+			}
+		}
+		return keys.Actor{}, err
+	}
+	actor.Address = c.address
+	actor.RequestID = c.id
+	return actor, nil
+}
+
+// bearer reads the token from the Authorization header (RFC 6750, section 2.1).
+func bearer(h http.Header) (string, error) {
+	values := h.Values("Authorization")
+	if len(values) == 0 {
+		return "", &problem{code: keys.SignInRequired, detail: "The request carries no admin token."}
+	}
+	if len(values) > 1 {
+		return "", &problem{code: badRequest, detail: "The request carries more than one Authorization header."}
+	}
+	scheme, text, _ := strings.Cut(values[0], " ")
+	text = strings.Trim(text, " ")
+	if !strings.EqualFold(scheme, "Bearer") || text == "" {
+		return "", &problem{code: keys.SignInRequired, detail: "The Authorization header holds no bearer token."}
+	}
+	return text, nil
+}
+
+// permit checks the row of the permission table. Whose key it is about, the Registry checks.
+func permit(a keys.Actor, anyOf []keys.Permission) error {
+	names := make([]string, len(anyOf))
+	for i, p := range anyOf {
+		if _, ok := a.Permissions[p]; ok {
+			return nil
+		}
+		names[i] = string(p)
+	}
+	return &problem{code: keys.PermissionDenied, detail: "This needs the permission " + strings.Join(names, " or ") + "."}
+}

@@ -1,0 +1,46 @@
+package admin
+
+import (
+	"context"
+
+	"postern/internal/keys"
+)
+
+const createTokenDoc = "Makes an admin token and shows its text, this once. Nobody gives a token what he lacks himself."
+
+type createTokenInput struct{ Body NewToken }
+
+// NewToken is what an admin token is made from.
+type NewToken struct {
+	Name      string   `json:"name" doc:"For people." example:"terraform"`
+	Roles     []string `json:"roles" minItems:"1" doc:"What it may do." example:"developer"`
+	Tenant    string   `json:"tenant,omitempty" doc:"The organisation it works in; left out by the provider for all, and by others for their own." example:"default"`
+	ExpiresIn string   `json:"expires_in,omitempty" doc:"How long it lives: 12h, 90d, 6mo, 2y, a date, or never." example:"90d"`
+	ActsAs    string   `json:"acts_as,omitempty" doc:"The user it acts as. Not available yet: leave it out."`
+}
+
+// CreatedToken is a new admin token with its text.
+type CreatedToken struct {
+	Token
+	Secret string `json:"secret" doc:"The token itself. It is never shown again."`
+}
+
+type createdTokenOutput struct{ Body CreatedToken }
+
+func (s *server) createToken(ctx context.Context, a keys.Actor, in *createTokenInput) (*createdTokenOutput, error) {
+	b := in.Body
+	if b.ActsAs != "" {
+		return nil, invalid("acts_as", "is not available yet; leave it out")
+	}
+	expiry, err := expiryOf(MaybeTime{}, b.ExpiresIn)
+	if err != nil {
+		return nil, err
+	}
+	made, err := s.Registry.CreateToken(ctx, a, keys.NewToken{
+		Name: b.Name, Roles: names[keys.RoleName](b.Roles), Tenant: keys.TenantID(b.Tenant), Expiry: expiry,
+	})
+	if err != nil {
+		return nil, nameExpiry(err, b.ExpiresIn)
+	}
+	return &createdTokenOutput{Body: CreatedToken{Token: makeToken(made.Token), Secret: made.Secret.Reveal()}}, nil
+}

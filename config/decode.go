@@ -1,0 +1,432 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"net/url"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"postern/internal/keys"
+	"postern/limiter"
+)
+
+// decoder turns nodes into the structs and goes on after each problem, so that all are told at
+// once. koanf's and goccy's own decoders were tried: one drops unknown keys silently, the other
+// stops at the first.
+type decoder struct {
+	report
+	root    *node
+	dir     string            // where relative paths start, absolute
+	env     map[string]string // for env: references
+	spoiled []path            // values that the reader has complained about
+}
+
+// broken tells whether something is wrong at or below a setting, so that nothing that follows
+// from it is worth saying.
+func (d *decoder) broken(p ...string) bool {
+	for _, s := range d.spoiled {
+		if len(s) >= len(p) && strings.HasPrefix(s.id()+delimiter, path(p).id()+delimiter) {
+			return true
+		}
+	}
+	return !d.sound(p...)
+}
+
+// wrong adds a problem at a setting's value, or where it would stand.
+func (d *decoder) wrong(p path, what, next string) { d.problem(d.place(p), p, what, next) }
+
+// wrongKey adds a problem at a setting's name.
+func (d *decoder) wrongKey(p path, what, next string) { d.problem(d.keyPlace(p), p, what, next) }
+
+// place is where a setting's value stands; the key of what would hold it when it is not written.
+func (d *decoder) place(p path) place {
+	value, _ := d.find(p)
+	return value
+}
+
+func (d *decoder) keyPlace(p path) place {
+	_, key := d.find(p)
+	return key
+}
+
+func (d *decoder) find(p path) (value, key place) {
+	n := d.root
+	value, key = place{line: 1, column: 1}, place{line: 1, column: 1}
+	for _, part := range p {
+		next, at := n.child(part)
+		if next == nil {
+			return key, key
+		}
+		n, key, value = next, at, next.at
+		if value.nowhere() {
+			value = key
+		}
+	}
+	return value, key
+}
+
+// node is a setting's value as it is written, or nil.
+func (d *decoder) node(p path) *node {
+	n := d.root
+	for _, part := range p {
+		if n, _ = n.child(part); n == nil {
+			return nil
+		}
+	}
+	return n
+}
+
+// written tells whether a setting is written anywhere, as opposed to its default.
+func (d *decoder) written(p ...string) bool { return d.node(p) != nil }
+
+// value decodes one value into v.
+func (d *decoder) value(v reflect.Value, n *node, f field, p path) {
+	if n.kind == broken {
+		d.spoiled = append(d.spoiled, p)
+		return
+	}
+	target := v.Addr().Interface()
+	if own, ok := target.(structural); ok {
+		own.decode(d, n, p)
+		return
+	}
+	if own, ok := target.(textual); ok {
+		if in, ok := d.text(n, p, "text"); ok {
+			d.accept(own.parse(d, in), p, n)
+			d.bounds(v, n, f, p)
+		}
+		return
+	}
+	if foreign(v.Type()) {
+		if in, ok := d.text(n, p, "text"); ok {
+			d.accept(parseForeign(target, in), p, n)
+			d.bounds(v, n, f, p)
+		}
+		return
+	}
+	switch v.Kind() {
+	case reflect.Struct:
+		d.section(v, n, p)
+	case reflect.Pointer:
+		if n.kind == null || n.kind == mapping && len(n.entries) == 0 {
+			return
+		}
+		v.Set(reflect.New(v.Type().Elem()))
+		d.value(v.Elem(), n, f, p)
+	case reflect.Map:
+		d.byName(v, n, f, p)
+	case reflect.Slice:
+		d.list(v, n, f, p)
+	case reflect.String:
+		d.string(v, n, f, p)
+	case reflect.Bool:
+		d.bool(v, n, p)
+	case reflect.Int, reflect.Int64:
+		d.int(v, n, f, p)
+	default:
+		panic("config: no way to read " + v.Type().String())
+	}
+}
+
+// section decodes a map of settings into a struct, and fills in the defaults of those missing.
+func (d *decoder) section(v reflect.Value, n *node, p path) {
+	if n.kind != null && !d.isKind(n, mapping, p) {
+		n = &node{kind: broken}
+	}
+	all := fields(v.Type())
+	for _, e := range n.entries {
+		d.known(e, all, p)
+	}
+	for _, f := range all {
+		at, inner := p.to(f.name), v.FieldByIndex(f.index)
+		e := n.entry(f.name)
+		switch {
+		case e != nil:
+			d.value(inner, e.value, f, at)
+		case f.hasDefault:
+			d.fallback(inner, f, at)
+		case f.required && n.kind != broken:
+			d.problem(d.keyPlace(p), at, "is missing", "")
+		case section(f.typ) != nil && f.typ.Kind() == reflect.Struct:
+			missing := &node{kind: null}
+			if n.kind == broken {
+				missing.kind = broken
+			}
+			d.section(inner, missing, at)
+		}
+	}
+}
+
+// known complains about a key that is no setting.
+func (d *decoder) known(e entry, all []field, p path) {
+	for _, f := range all {
+		if f.name == e.key {
+			return
+		}
+	}
+	if looksSecret(e.key) {
+		d.mask(e.value)
+	}
+	names := fieldNames(all)
+	next := ""
+	if nearest(e.key, names) == "" {
+		if at := homes(e.key); len(at) > 0 {
+			next = fmt.Sprintf("%s belongs in %s", e.key, strings.Join(at, " or "))
+		}
+	}
+	if next == "" {
+		next = meant(e.key, names)
+	}
+	d.problem(e.at, p.to(e.key), "unknown setting", next)
+}
+
+func looksSecret(key string) bool {
+	key = plain(key)
+	for _, part := range []string{"secret", "password", "token", "apikey", "pepper", "credential"} {
+		if strings.Contains(key, part) {
+			return true
+		}
+	}
+	return false
+}
+
+// fallback decodes a default as if it were written.
+func (d *decoder) fallback(v reflect.Value, f field, p path) {
+	n := &node{kind: scalar, text: f.fallback}
+	if strings.HasPrefix(f.fallback, "[") {
+		r := reader{origin: "default", complain: func(_ place, what, _ string) { panic("config: default of " + p.String() + " " + what) }}
+		n = r.read(f.fallback)
+	}
+	d.value(v, n, f, p)
+}
+
+// byName decodes a map whose keys the user chooses.
+func (d *decoder) byName(v reflect.Value, n *node, f field, p path) {
+	v.Set(reflect.MakeMap(v.Type()))
+	if n.kind == null || !d.isKind(n, mapping, p) {
+		return
+	}
+	for _, e := range n.entries {
+		at := p.to(e.key)
+		switch {
+		case f.names == "scope" && !validScope(e.key):
+			c := badScope(e.key)
+			d.problem(e.at, p, c.what, c.next)
+		case f.names == "" && !validName(e.key):
+			c := badName(e.key)
+			d.problem(e.at, p, c.what, c.next)
+		}
+		inner := reflect.New(v.Type().Elem()).Elem()
+		if inner.Kind() == reflect.Pointer { // an entry is there even when nothing is said in it
+			inner.Set(reflect.New(inner.Type().Elem()))
+			d.value(inner.Elem(), e.value, field{}, at)
+		} else {
+			d.value(inner, e.value, field{}, at)
+		}
+		v.SetMapIndex(reflect.ValueOf(e.key), inner)
+	}
+}
+
+func (d *decoder) list(v reflect.Value, n *node, f field, p path) {
+	if !d.isKind(n, list, p) {
+		return
+	}
+	item := f
+	item.typ = v.Type().Elem()
+	out := reflect.MakeSlice(v.Type(), len(n.items), len(n.items))
+	for i, one := range n.items {
+		d.value(out.Index(i), one, item, p.to(index(i)))
+	}
+	v.Set(out)
+}
+
+func index(i int) string { return "[" + strconv.Itoa(i) + "]" }
+
+// string decodes text. Text that YAML reads as a number or truth value wants quotes, because the
+// reader of the file cannot know that Postern would have taken it.
+func (d *decoder) string(v reflect.Value, n *node, f field, p path) {
+	in, ok := d.text(n, p, "text")
+	switch {
+	case !ok:
+		return
+	case slices.Contains(f.later, in):
+		d.problem(n.at, p, in+" is not available in this version", "write "+strings.Join(f.enum, " or "))
+	case len(f.enum) > 0 && !slices.Contains(f.enum, in):
+		next := "write one of " + strings.Join(f.enum, ", ")
+		if near := nearest(in, f.enum); near != "" {
+			next = fmt.Sprintf("did you mean %s?", near)
+		} else if len(f.enum) == 1 {
+			next = "write " + f.enum[0]
+		}
+		d.problem(n.at, p, fmt.Sprintf("%s is not known here", show(in)), next)
+	case len(f.enum) == 0 && n.looks != textLooks && n.looks != anyLooks:
+		d.problem(n.at, p, fmt.Sprintf("must be text, but %s is read as %s", in, n.looks), fmt.Sprintf("write %q", in))
+	default:
+		v.SetString(in)
+	}
+}
+
+func (d *decoder) bool(v reflect.Value, n *node, p path) {
+	in, ok := d.text(n, p, "true or false")
+	switch {
+	case !ok:
+	case n.looks != textLooks && (in == "true" || in == "false"):
+		v.SetBool(in == "true")
+	default:
+		next := "write true or false"
+		switch strings.ToLower(in) {
+		case "yes", "on", "true":
+			next = "write true"
+		case "no", "off", "false":
+			next = "write false"
+		}
+		if n.looks == textLooks && (in == "true" || in == "false") {
+			next += " without quotes"
+		}
+		d.problem(n.at, p, fmt.Sprintf("%s is not true or false", show(in)), next)
+	}
+}
+
+func (d *decoder) int(v reflect.Value, n *node, f field, p path) {
+	in, ok := d.text(n, p, "a whole number")
+	if !ok {
+		return
+	}
+	i, err := strconv.ParseInt(in, 10, 64)
+	switch {
+	case err != nil && errors.Is(err, strconv.ErrRange):
+		d.problem(n.at, p, in+" is too large", "")
+	case err != nil || n.looks == textLooks:
+		d.problem(n.at, p, fmt.Sprintf("%s is not a whole number", show(in)), "write digits only, without quotes")
+	default:
+		v.SetInt(i)
+		d.bounds(v, n, f, p)
+	}
+}
+
+// bounds checks min and max of a number, duration or size.
+func (d *decoder) bounds(v reflect.Value, n *node, f field, p path) {
+	if f.min == "" && f.max == "" || d.broken(p...) {
+		return
+	}
+	bound := func(tag string) int64 {
+		b := reflect.New(v.Type())
+		switch target := b.Interface().(type) {
+		case textual:
+			_ = target.parse(d, tag)
+		case *time.Duration:
+			_ = parseForeign(target, tag)
+		default:
+			i, _ := strconv.ParseInt(tag, 10, 64)
+			return i
+		}
+		return b.Elem().Int()
+	}
+	unlimited := v.Type() == reflect.TypeFor[Size]() && v.Int() == int64(Unlimited)
+	if f.min != "" && v.Int() < bound(f.min) && !unlimited {
+		d.problem(n.at, p, n.text+" is too small", "the least is "+f.min)
+	}
+	if f.max != "" && v.Int() > bound(f.max) {
+		d.problem(n.at, p, n.text+" is too large", "the most is "+f.max)
+	}
+}
+
+// text returns a scalar's text, or complains.
+func (d *decoder) text(n *node, p path, want string) (string, bool) {
+	switch {
+	case n.joined != "":
+		d.problem(n.at, p, fmt.Sprintf("%s is read as a map, because it is not quoted in a list inside { }", n.joined), fmt.Sprintf("put it in quotes: %q", n.joined))
+	case n.kind == null:
+		d.problem(n.at, p, "has no value", "write one, or remove the line")
+	case n.kind == list, n.kind == mapping:
+		d.problem(n.at, p, fmt.Sprintf("must be %s, not %s", want, n.kind), "")
+	default:
+		return n.text, n.kind == scalar
+	}
+	return "", false
+}
+
+// isKind complains when n is something else.
+func (d *decoder) isKind(n *node, want kind, p path) bool {
+	switch {
+	case n.kind == want:
+		return true
+	case n.kind == broken:
+	case n.kind == null:
+		d.problem(n.at, p, "has no value", "write one, or remove the line")
+	case want == list && n.kind == scalar:
+		d.problem(n.at, p, fmt.Sprintf("must be %s, not %s", want, n.kind), "write it in brackets, as in [a, b]")
+	default:
+		d.problem(n.at, p, fmt.Sprintf("must be %s, not %s", want, n.kind), "")
+	}
+	return false
+}
+
+// accept turns the error of a value into a problem.
+func (d *decoder) accept(err error, p path, n *node) {
+	if err == nil {
+		return
+	}
+	var c complaint
+	if !errors.As(err, &c) {
+		c.what = err.Error()
+	}
+	d.problem(n.at, p, c.what, c.next)
+}
+
+// show quotes a value for a message, and only so much of it as helps.
+func show(s string) string {
+	if r := []rune(s); len(r) > 60 {
+		s = string(r[:60]) + "…"
+	}
+	return strconv.Quote(s)
+}
+
+// foreign tells whether parseForeign reads the type.
+func foreign(t reflect.Type) bool {
+	switch t {
+	case reflect.TypeFor[time.Duration](), reflect.TypeFor[netip.Prefix](), reflect.TypeFor[*url.URL](), reflect.TypeFor[url.URL](),
+		reflect.TypeFor[*time.Location](), reflect.TypeFor[time.Location](), reflect.TypeFor[keys.Lifetime](), reflect.TypeFor[limiter.Limit]():
+		return true
+	}
+	return false
+}
+
+// parseForeign reads types of other packages.
+func parseForeign(target any, in string) (err error) {
+	switch t := target.(type) {
+	case *time.Duration:
+		*t, err = parseDuration(in)
+	case *netip.Prefix:
+		*t, err = parsePrefix(in)
+	case **url.URL:
+		*t, err = parseTarget(in)
+	case **time.Location:
+		*t, err = parseZone(in)
+	case *keys.Lifetime:
+		*t, err = keys.ParseLifetime(in)
+		err = advice(err)
+	case *limiter.Limit:
+		*t, err = parseLimit(in)
+	}
+	return err
+}
+
+func parseLimit(in string) (limiter.Limit, error) {
+	l, err := limiter.ParseLimit(in)
+	return l, advice(err)
+}
+
+// advice takes an error apart that tells the next step behind a semicolon.
+func advice(err error) error {
+	if err == nil {
+		return nil
+	}
+	what, next, _ := strings.Cut(err.Error(), "; ")
+	return complaint{what, next}
+}

@@ -1,0 +1,145 @@
+package config
+
+import (
+	"crypto/tls"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+)
+
+// Listen says where the parts accept connections: host:port, :port for every address, or "" for
+// none (Gateway is never "").
+type Listen struct {
+	Gateway Address `yaml:"gateway" default:":8080"`
+	Admin   Address `yaml:"admin" default:"127.0.0.1:8081"`
+	// Probes serves /livez, /readyz and /metrics only, for kubelet and Prometheus.
+	Probes Address `yaml:"probes" default:""`
+	// HTTP redirects plain HTTP to the gateway's TLS; only together with section tls.
+	HTTP Address `yaml:"http" default:""`
+}
+
+// Address is a checked listening address, or "".
+type Address string
+
+// Admin is about the admin listener.
+type Admin struct {
+	PublicURL      WebURL  `yaml:"public_url" default:""` // as people reach it; "" as the listener says
+	TLS            KeyPair `yaml:"tls"`
+	BehindTLSProxy bool    `yaml:"behind_tls_proxy" default:"false"`
+}
+
+// KeyPair names certificate and key files, both absolute or both "".
+type KeyPair struct {
+	CertFile Path `yaml:"cert_file"`
+	KeyFile  Path `yaml:"key_file"`
+}
+
+// TLS is how the gateway listener speaks TLS; zero for plain HTTP.
+type TLS struct {
+	KeyPair `yaml:",inline"`
+	Domains Later `yaml:"domains"`
+	Email   Later `yaml:"email"`
+	CA      Later `yaml:"ca"`
+}
+
+// WebURL is an absolute http or https URL without query, or "".
+type WebURL string
+
+var hostForm = regexp.MustCompile(`^([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\.)*[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?$`)
+
+// validHost tells whether s is a host name in lower case, without final dot and port.
+func validHost(s string) bool { return len(s) <= 253 && hostForm.MatchString(s) }
+
+func (a *Address) parse(_ *decoder, in string) error {
+	if in == "" {
+		return nil
+	}
+	const next = `write host:port, as in "127.0.0.1:8080", or ":8080" for every address`
+	if _, err := strconv.ParseUint(in, 10, 16); err == nil {
+		return complaint{fmt.Sprintf("%s is a port alone", in), fmt.Sprintf("write %q for every address, or %q", ":"+in, "127.0.0.1:"+in)}
+	}
+	host, port, err := net.SplitHostPort(in)
+	if err != nil {
+		return complaint{fmt.Sprintf("%s is not an address to listen on", show(in)), next}
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return complaint{fmt.Sprintf("%s is not a port from 0 to 65535", show(port)), next}
+	}
+	if _, err := netip.ParseAddr(host); err != nil && host != "" && !validHost(host) {
+		return complaint{fmt.Sprintf("%s is not a host", show(host)), next}
+	}
+	*a = Address(in)
+	return nil
+}
+
+// Loopback tells whether only this machine can reach the address.
+func (a Address) Loopback() bool {
+	host, _, err := net.SplitHostPort(string(a))
+	if err != nil {
+		return false
+	}
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && ip.IsLoopback()
+}
+
+func (w *WebURL) parse(_ *decoder, in string) error {
+	if in == "" {
+		return nil
+	}
+	u, err := url.Parse(in)
+	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
+		return complaint{fmt.Sprintf("%s is not a web address", show(in)), "write it as in https://keys.example.com"}
+	}
+	*w = WebURL(in)
+	return nil
+}
+
+func (d *decoder) checkListen(c *Config) {
+	at := path{"listen"}
+	if c.Listen.Gateway == "" && !d.broken("listen", "gateway") {
+		d.wrong(at.to("gateway"), "must not be empty", `write an address, as in ":8080"`)
+	}
+	if a := c.Listen.Admin; a != "" && !a.Loopback() && c.Admin.TLS.CertFile == "" && !c.Admin.BehindTLSProxy && !d.broken("admin") {
+		d.wrong(at.to("admin"), fmt.Sprintf("%s can be reached from other machines, and admin tokens would travel in the clear", a),
+			"listen on 127.0.0.1, set admin.tls, or set admin.behind_tls_proxy: true if a proxy there speaks TLS")
+	}
+	if c.Listen.HTTP != "" && c.TLS.CertFile == "" && !d.broken("tls") {
+		d.wrong(at.to("http"), "redirects to TLS, and there is none", "set tls, or leave it empty")
+	}
+	type listener struct {
+		name    string
+		address Address
+	}
+	var taken []listener
+	for _, l := range []listener{{"gateway", c.Listen.Gateway}, {"admin", c.Listen.Admin}, {"probes", c.Listen.Probes}, {"http", c.Listen.HTTP}} {
+		_, port, _ := net.SplitHostPort(string(l.address))
+		if i := slices.IndexFunc(taken, func(t listener) bool { return t.address == l.address }); i >= 0 && port != "0" && l.address != "" {
+			d.wrong(at.to(l.name), fmt.Sprintf("%s is the address of listen.%s too", l.address, taken[i].name), "give each its own port")
+		}
+		taken = append(taken, l)
+	}
+}
+
+func (d *decoder) checkTLS(c *Config) {
+	d.checkKeyPair(path{"tls"}, c.TLS.KeyPair)
+	d.checkKeyPair(path{"admin", "tls"}, c.Admin.TLS)
+}
+
+// checkKeyPair reads the files, so that a wrong one is told here and not by the first handshake.
+func (d *decoder) checkKeyPair(p path, k KeyPair) {
+	switch {
+	case d.broken(p...) || k == KeyPair{}:
+	case k.CertFile == "":
+		d.wrongKey(p, "has a key_file but no cert_file", "name both")
+	case k.KeyFile == "":
+		d.wrongKey(p, "has a cert_file but no key_file", "name both")
+	default:
+		if _, err := tls.LoadX509KeyPair(string(k.CertFile), string(k.KeyFile)); err != nil {
+			d.wrong(p.to("cert_file"), fmt.Sprintf("the certificate and its key cannot be used: %v", err), "both are PEM files; relative paths start at the folder of "+d.file)
+		}
+	}
+}

@@ -1,0 +1,48 @@
+package gateway
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"time"
+)
+
+// logAccess writes the one line of a request. It never holds the raw query, which may carry
+// secrets, nor any header. The handler behind is the caller's, and should be buffered.
+func (c *call) logAccess(end End) {
+	log := c.gateway.access
+	if log == nil {
+		return
+	}
+	level := slog.LevelInfo
+	if end.Status >= http.StatusInternalServerError {
+		level = slog.LevelWarn
+	}
+	ctx := context.Background()
+	if !log.Enabled(ctx, level) {
+		return
+	}
+	log.LogAttrs(ctx, level, "request",
+		slog.String("request_id", c.id),
+		slog.String("route", c.routeName()),
+		slog.String("key", c.keyID()),
+		slog.String("method", c.inbound.Method),
+		slog.String("path", c.path()),
+		slog.Int("status", end.Status),
+		slog.String("code", string(c.code)),
+		slog.Float64("duration_ms", float64(end.Duration/time.Microsecond)/1000),
+		slog.Int64("received", end.Received),
+		slog.Int64("sent", end.Sent),
+		slog.String("address", hostOf(c.inbound.RemoteAddr)),
+	)
+}
+
+// path is the decoded path, or what of the target can be shown when the guard refused it.
+func (c *call) path() string {
+	if c.request.path != "" {
+		return c.request.path
+	}
+	const shown = 256
+	path := c.inbound.URL.Path
+	return path[:min(len(path), shown)]
+}

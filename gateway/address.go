@@ -1,0 +1,80 @@
+package gateway
+
+import (
+	"net/http"
+	"net/netip"
+	"strings"
+
+	"postern/internal/keys"
+)
+
+// clientAddress returns the caller's address: the peer of the connection or, while that is a
+// trusted proxy, the one before it in X-Forwarded-For, read from the right. An entry that is no
+// plain address ends the walk at the last good one. IPv4-mapped addresses come back as IPv4, zones
+// are dropped. The zero Addr means that not even the peer is known; no prefix contains it.
+// unheard tells that an untrusted peer sent X-Forwarded-For: probably a proxy that nobody listed.
+func clientAddress(r *http.Request, trusted []netip.Prefix) (a netip.Addr, unheard bool) {
+	peer, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return netip.Addr{}, false
+	}
+	a = peer.Addr().Unmap().WithZone("")
+	lines := r.Header["X-Forwarded-For"]
+	if len(lines) == 0 {
+		return a, false
+	}
+	if !contains(trusted, a) {
+		return a, true
+	}
+	for i := len(lines) - 1; i >= 0; i-- {
+		for line, more := lines[i], true; more; {
+			var entry string
+			if comma := strings.LastIndexByte(line, ','); comma >= 0 {
+				line, entry = line[:comma], line[comma+1:]
+			} else {
+				entry, more = line, false
+			}
+			next, err := netip.ParseAddr(strings.Trim(entry, " \t"))
+			if err != nil || next.Zone() != "" {
+				return a, false
+			}
+			a = next.Unmap()
+			if !contains(trusted, a) {
+				return a, false
+			}
+		}
+	}
+	return a, false
+}
+
+// network is what failures and the limits of public routes count by: an IPv4 address, or the /64
+// that one IPv6 caller usually has to himself.
+func network(a netip.Addr) netip.Addr {
+	if !a.Is6() || a.Is4In6() {
+		return a.Unmap()
+	}
+	p, err := a.WithZone("").Prefix(64)
+	if err != nil {
+		return a
+	}
+	return p.Addr()
+}
+
+func contains(prefixes []netip.Prefix, a netip.Addr) bool {
+	for _, p := range prefixes {
+		if p.Contains(a) {
+			return true
+		}
+	}
+	return false
+}
+
+// addressAllowed checks a route's or credential's allowed_ips; an empty list allows every address.
+func addressAllowed(allowed []netip.Prefix, a netip.Addr) *refusal {
+	if len(allowed) == 0 || contains(allowed, a) {
+		return nil
+	}
+	x := refuse(keys.IPNotAllowed)
+	x.decision.Detail = "Calls from " + a.String() + " are not allowed."
+	return x
+}

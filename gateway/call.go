@@ -1,0 +1,126 @@
+package gateway
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptrace"
+	"net/netip"
+	"time"
+
+	"postern/internal/keys"
+	"postern/limiter"
+)
+
+// call is one request while it lives: each fact is found once and stands here. Calls are pooled;
+// nothing of one may be kept when its request is over. What outlives the handler (header values,
+// which net/http writes after it returned, and the body, which the transport may still be reading)
+// is therefore allocated, never part of a call.
+type call struct {
+	gateway  *Gateway
+	snapshot *snapshot
+
+	inbound *http.Request // as the listener handed it over
+	begun   time.Time     // monotonic, for durations
+	now     time.Time     // by the gateway's clock, for decisions
+	id      string
+	trace   string     // a traceparent, in case the caller sent none
+	address netip.Addr // whom we take the caller for
+	proxied bool       // a trusted proxy sits between
+
+	request   inspected
+	served    *served // nil until routed
+	presented presented
+	principal *keys.Principal // nil until authenticated, and on public routes
+	subject   string          // public routes: whom limits count
+	preflight bool            // answered already
+	admitted  bool
+	code      keys.Code // final: why refused, or how the upstream failed
+
+	set    *limitSet // whose state is in answer; nil when nothing is known
+	query  limiter.Query
+	answer limiter.Answer
+
+	attempts attempts
+	sent     time.Time // handed to the transport
+	headers  time.Time // the upstream's headers arrived
+	left     bool      // the client was gone before the answer
+	body     *requestBody
+
+	response responseWriter
+	text     []byte                      // scratch
+	gotConn  func(httptrace.GotConnInfo) // attempts.gotConn, bound once
+}
+
+// callKey is the one context key, and withCall and callOf the one setter and getter.
+type callKey struct{}
+
+// callContext carries a call. It is a type of its own because context.WithValue would check the
+// key's comparability and box twice on every request.
+type callContext struct {
+	context.Context
+	call *call
+}
+
+// Value implements context.Context.
+func (c *callContext) Value(key any) any {
+	if key == (callKey{}) {
+		return c.call
+	}
+	return c.Context.Value(key)
+}
+
+func withCall(r *http.Request, c *call) *http.Request {
+	return r.WithContext(&callContext{r.Context(), c})
+}
+
+func callOf(ctx context.Context) *call {
+	c, _ := ctx.Value(callKey{}).(*call)
+	return c
+}
+
+// begin takes a call from the pool for a request.
+func (g *Gateway) begin(w http.ResponseWriter, r *http.Request) *call {
+	c := g.calls.Get().(*call)
+	c.snapshot = g.snapshot.Load()
+	c.begun = time.Now()
+	c.now = c.begun
+	if g.clock != nil {
+		c.now = g.clock()
+	}
+	c.inbound = r
+	c.response.ResponseWriter = w
+	return c
+}
+
+// release forgets everything of a request, above all the credential, and keeps the buffers.
+func (g *Gateway) release(c *call) {
+	query, states, text, gotConn := c.query, c.answer.States, c.text, c.gotConn
+	*c = call{gateway: g, text: text[:0], gotConn: gotConn}
+	c.query.Checks = query.Checks[:0]
+	c.answer.States = states[:0]
+	c.response.call = c
+	g.calls.Put(c)
+}
+
+func (g *Gateway) newCall() *call {
+	c := &call{gateway: g, text: make([]byte, 0, 512)}
+	c.gotConn = c.attempts.gotConn
+	c.response.call = c
+	return c
+}
+
+// routeName is how logs and metrics call the route: "" when there is none.
+func (c *call) routeName() string {
+	if c.served == nil {
+		return ""
+	}
+	return c.served.Name
+}
+
+// keyID is the credential's id, "" when nobody was proved.
+func (c *call) keyID() string {
+	if c.principal == nil {
+		return ""
+	}
+	return string(c.principal.ID)
+}

@@ -1,0 +1,166 @@
+package gateway
+
+import (
+	"context"
+	"net/http"
+	"net/netip"
+	"slices"
+	"time"
+
+	"postern/internal/keys"
+)
+
+// decide is the life of a request up to the verdict: nil, and the request may pass, or why not.
+// The order of its steps is the security policy. Nothing is spent before the last of them, and no
+// step reads what an earlier one has not made unambiguous.
+func (c *call) decide(r *http.Request) *refusal {
+	if x := c.guard(r); x != nil { // is this one unambiguous request, and may it be looked at now?
+		return x
+	}
+	if x := c.findRoute(); x != nil { // to a route, in a shape that the route takes?
+		return x
+	}
+	if c.answerPreflight(r) { // browsers ask without credentials
+		return nil
+	}
+	if x := c.announcedBody(r); x != nil { // does it say that its body is too large?
+		return x
+	}
+	if !c.served.Public {
+		if x := c.findCredential(r); x != nil { // what does it show?
+			return x
+		}
+		if x := c.authenticate(); x != nil { // who is that?
+			return x
+		}
+	}
+	if x := c.checkAddress(); x != nil { // may he call from there?
+		return x
+	}
+	if x := c.checkScopes(r.Method); x != nil { // may he do that?
+		return x
+	}
+	return c.checkLimits(r.Context()) // how much may he still?
+}
+
+// guard finds the address and the id, so that even the oddest request has both in the log, and lets
+// one unambiguous request pass if there is room for it.
+func (c *call) guard(r *http.Request) *refusal {
+	var unheard bool
+	c.address, unheard = clientAddress(r, c.snapshot.trusted)
+	c.proxied = len(c.snapshot.trusted) > 0 && peerTrusted(r, c.snapshot.trusted)
+	c.identify(r, c.proxied)
+	if unheard {
+		c.gateway.adviseProxy(c.address)
+	}
+	if x := inspect(r, &c.request); x != nil {
+		return x
+	}
+	if c.gateway.inFlight.Load() > int64(c.gateway.limits.InFlight) {
+		x := refuse(keys.Overloaded)
+		x.retryAfter = time.Second
+		return x
+	}
+	return nil
+}
+
+// findRoute chooses the route by host and path. What the route does not take (an upgrade, an
+// encoded slash) is refused here, before anybody's credential is read.
+func (c *call) findRoute() *refusal {
+	rt, x := c.snapshot.table.find(&c.request)
+	if rt != nil {
+		c.served = c.snapshot.served[rt.index]
+	}
+	return x
+}
+
+// answerPreflight answers a CORS preflight, which is no call: it spends nothing and shows nothing.
+func (c *call) answerPreflight(r *http.Request) bool {
+	c.preflight = c.served.cors.preflight(&c.response, r, c.id)
+	return c.preflight
+}
+
+// announcedBody refuses by Content-Length, before the request costs anything. A body without an
+// announced length is cut while it flows.
+func (c *call) announcedBody(r *http.Request) *refusal {
+	if c.served.MaxBody >= 0 && r.ContentLength > c.served.MaxBody {
+		return refuse(keys.BodyTooLarge)
+	}
+	return nil
+}
+
+// findCredential takes the one credential that the request carries in a place the route accepts.
+func (c *call) findCredential(r *http.Request) *refusal {
+	return c.served.carriers.find(r, c.gateway.format, &c.presented)
+}
+
+// authenticate asks the directory. Wrong credentials count against the address they come from, and
+// only theirs: the throttle is not asked before a credential proved wrong.
+func (c *call) authenticate() *refusal {
+	principal, code := c.gateway.directory.Authenticate(c.presented.Presented, c.now)
+	switch code {
+	case keys.Admitted:
+	case keys.InvalidCredentials:
+		if wait := c.gateway.failures.record(network(c.address), c.now); wait > 0 {
+			x := refuse(keys.TooManyFailures)
+			x.retryAfter = wait
+			return x
+		}
+		return refuse(code)
+	case keys.DirectoryUnavailable:
+		x := refuse(code)
+		x.retryAfter = time.Second
+		return x
+	default: // possession is proved, so he may know what is the matter
+		c.principal = principal
+		return refuse(code)
+	}
+	c.principal = principal
+	if principal.Test && !c.served.AcceptTest {
+		x := refuse(keys.InvalidCredentials)
+		x.decision.Detail = "This is a test key, and the route takes live ones only."
+		return x
+	}
+	return nil
+}
+
+// checkAddress holds the address against the route's and the credential's lists.
+func (c *call) checkAddress() *refusal {
+	if x := addressAllowed(c.served.AllowedIPs, c.address); x != nil || c.principal == nil {
+		return x
+	}
+	return addressAllowed(c.principal.AllowedIPs, c.address)
+}
+
+// checkScopes holds the method's scopes and the route's API against the credential's rights.
+func (c *call) checkScopes(method string) *refusal {
+	need, x := c.served.methodRule(method)
+	if x != nil || c.served.Public {
+		return x
+	}
+	return c.served.authorize(need, c.principal.Rights())
+}
+
+// decision says what was decided in the words of the domain, for whoever records it.
+func (c *call) decision(x *refusal) {
+	c.admitted = x == nil
+	if x != nil {
+		c.code = x.decision.Code
+	}
+}
+
+// wantsLimits tells whether a refusal is owed the rate-limit headers: its caller proved who he is,
+// and the limits were not reached yet.
+func (c *call) wantsLimits(ctx context.Context) bool {
+	if c.principal == nil || c.set != nil || ctx.Err() != nil {
+		return false
+	}
+	return slices.Contains([]keys.Code{keys.InsufficientScope, keys.IPNotAllowed,
+		keys.MethodNotAllowed}, c.code)
+}
+
+// peerTrusted tells whether the connection itself comes from a trusted proxy.
+func peerTrusted(r *http.Request, trusted []netip.Prefix) bool {
+	peer, err := netip.ParseAddrPort(r.RemoteAddr)
+	return err == nil && contains(trusted, peer.Addr().Unmap().WithZone(""))
+}

@@ -1,0 +1,85 @@
+package gateway
+
+import (
+	"net/netip"
+	"sync"
+	"time"
+)
+
+// Bounds of the memory of failed authentications. One entry is about 40 bytes.
+const (
+	defaultFailures  = 20
+	failureWindow    = time.Minute
+	failureShards    = 64
+	failuresPerShard = 1024
+)
+
+// failures counts wrong credentials per client network within a minute. It is asked only after a
+// credential proved wrong, so a right one is never held up by somebody else's guessing, and it
+// knows no keys, so guessing never spends an owner's quota.
+//
+// It is bounded: when a shard is full of networks that all failed within the last minute, an
+// arbitrary one is forgotten. That costs an attacker with 65,536 networks nothing he would not
+// have without the throttle: what protects keys is their 256 random bits.
+type failures struct {
+	allowed int
+	shards  [failureShards]failureShard
+}
+
+type failureShard struct {
+	mu     sync.Mutex
+	counts map[[16]byte]failureCount
+}
+
+type failureCount struct {
+	since time.Time
+	n     int
+}
+
+func newFailures(perMinute int) *failures {
+	if perMinute <= 0 {
+		perMinute = defaultFailures
+	}
+	f := &failures{allowed: perMinute}
+	for i := range f.shards {
+		f.shards[i].counts = make(map[[16]byte]failureCount)
+	}
+	return f
+}
+
+// record counts one failure from a network at now and returns how long the network's further
+// failures are answered too_many_failures, 0 while it has not used up what is allowed.
+func (f *failures) record(network netip.Addr, now time.Time) time.Duration {
+	address := network.As16()
+	shard := &f.shards[(address[15]^address[13]^address[7]^address[6]*31^address[14]*7)%failureShards]
+	shard.mu.Lock()
+	defer shard.mu.Unlock()
+	count, known := shard.counts[address]
+	if !known && len(shard.counts) >= failuresPerShard {
+		shard.makeRoom(now)
+	}
+	if age := now.Sub(count.since); !known || age >= failureWindow || age < 0 {
+		count = failureCount{since: now}
+	}
+	count.n = min(count.n+1, f.allowed+1)
+	shard.counts[address] = count
+	if count.n <= f.allowed {
+		return 0
+	}
+	return count.since.Add(failureWindow).Sub(now)
+}
+
+// makeRoom drops what is over, or else whatever the map yields first.
+func (s *failureShard) makeRoom(now time.Time) {
+	for address, count := range s.counts {
+		if now.Sub(count.since) >= failureWindow {
+			delete(s.counts, address)
+		}
+	}
+	for address := range s.counts {
+		if len(s.counts) < failuresPerShard {
+			return
+		}
+		delete(s.counts, address)
+	}
+}

@@ -1,0 +1,160 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"net/http/httputil"
+	"time"
+
+	"postern/internal/keys"
+)
+
+// newProxy makes the one reverse proxy for all routes; what differs is in the call.
+func (g *Gateway) newProxy() *httputil.ReverseProxy {
+	return &httputil.ReverseProxy{
+		Rewrite:        rewrite,
+		Transport:      roundTripper{},
+		ModifyResponse: modifyResponse,
+		ErrorHandler:   upstreamFailed,
+		BufferPool:     &buffers{},
+		ErrorLog:       log.New(io.Discard, "", 0), // what it has to say reaches upstreamFailed too
+	}
+}
+
+// pass hands an admitted request to its upstream.
+func (c *call) pass(r *http.Request) {
+	out := withCall(r, c)
+	if c.body = c.newBody(r); c.body != nil {
+		out.Body = c.body
+	}
+	c.gateway.proxy.ServeHTTP(&c.response, out)
+}
+
+// rewrite makes the upstream's request out of the caller's. httputil.ReverseProxy has removed
+// hop-by-hop headers by now, so nobody can have ours removed by naming them in Connection.
+func rewrite(pr *httputil.ProxyRequest) {
+	c, out := callOf(pr.In.Context()), pr.Out
+	target := c.served.target()
+	out.URL.Scheme, out.URL.Host = target.Scheme, target.Host
+	out.URL.Path, out.URL.RawPath = c.served.upstreamPath(target, &c.request)
+	out.URL.RawQuery = joinQuery(target.RawQuery, pr.In.URL.RawQuery) // ReverseProxy drops what it cannot parse
+	if !c.served.KeepHost {
+		out.Host = ""
+	}
+	out.Trailer = nil
+	cleanUpstreamHeaders(out.Header)
+	if !c.served.ForwardCredential {
+		c.presented.strip(out)
+	}
+	c.served.setHeaders(out)
+	c.setIdentity(out.Header)
+}
+
+// joinQuery puts a target's own parameters before the caller's.
+func joinQuery(own, query string) string {
+	switch {
+	case own == "":
+		return query
+	case query == "":
+		return own
+	default:
+		return own + "&" + query
+	}
+}
+
+// setHeaders sets the route's set_headers.
+func (s *served) setHeaders(out *http.Request) {
+	for i, name := range s.setNames {
+		out.Header[name] = s.setValues[i]
+	}
+	if s.setHost != "" {
+		out.Host = s.setHost
+	}
+}
+
+// roundTripper chooses the transport by route, and follows the attempts it makes.
+type roundTripper struct{}
+
+// RoundTrip implements http.RoundTripper.
+func (roundTripper) RoundTrip(out *http.Request) (*http.Response, error) {
+	c := callOf(out.Context())
+	// httputil.ReverseProxy has just made this trace for us alone. Adding a second one would
+	// combine the two by reflection, on every request.
+	if trace := httptrace.ContextClientTrace(out.Context()); trace != nil {
+		trace.GotConn = c.gotConn
+	}
+	c.sent = time.Now()
+	res, err := c.served.transport.RoundTrip(out)
+	c.headers = time.Now()
+	return res, err
+}
+
+// modifyResponse adds our headers to an answer that goes around WriteHeader: a tunnel's.
+func modifyResponse(res *http.Response) error {
+	if res.StatusCode == http.StatusSwitchingProtocols {
+		callOf(res.Request.Context()).stamp(res.Header, res.StatusCode)
+	}
+	return nil
+}
+
+// upstreamFailed answers when the upstream gave no answer that can be passed on.
+func upstreamFailed(_ http.ResponseWriter, out *http.Request, err error) {
+	c := callOf(out.Context())
+	x := c.blame(out.Context(), err)
+	if x == nil {
+		c.left = true
+		return
+	}
+	c.code = x.decision.Code
+	if x.decision.Code.Status() >= http.StatusInternalServerError {
+		c.gateway.log.Warn("upstream failed", "route", c.routeName(), "target", out.URL.Host,
+			"code", string(c.code), "error", err, "request_id", c.id)
+	}
+	if c.response.tunnel != nil {
+		return // the connection is not ours to answer on any more
+	}
+	c.writeRefusal(x)
+}
+
+// blame finds whose fault it is that an exchange ended without an answer; nil: the client left.
+func (c *call) blame(ctx context.Context, err error) *refusal {
+	if c.body != nil {
+		switch fault := c.body.failed(); {
+		case errors.Is(fault, errBodyTooLarge):
+			x := refuse(keys.BodyTooLarge)
+			x.closeConn = true
+			return x
+		case errors.Is(fault, errBodyTooSlow):
+			x := refuse(keys.BadRequest)
+			x.decision.Detail = "The request body arrived too slowly."
+			x.closeConn = true
+			return x
+		case fault != nil && ctx.Err() == nil:
+			x := refuse(keys.BadRequest)
+			x.decision.Detail = "The request body ended early or is malformed."
+			x.closeConn = true
+			return x
+		}
+	}
+	if ctx.Err() != nil {
+		return nil
+	}
+	var timeout net.Error
+	if errors.As(err, &timeout) && timeout.Timeout() {
+		return refuse(keys.UpstreamTimeout)
+	}
+	var op *net.OpError
+	if errors.As(err, &op) && op.Op == "dial" {
+		return refuse(keys.UpstreamUnreachable)
+	}
+	var dns *net.DNSError
+	if errors.As(err, &dns) {
+		return refuse(keys.UpstreamUnreachable)
+	}
+	return refuse(keys.UpstreamBadResponse)
+}

@@ -1,0 +1,105 @@
+package gateway
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+)
+
+// responseWriter sees what goes to the client: it adds our headers in the instant before they are
+// sent (so that neither an upstream's nor an interim answer's can displace them) and counts. The
+// bytes themselves pass through untouched.
+type responseWriter struct {
+	http.ResponseWriter
+	call   *call
+	status int // 0: nothing sent
+	sent   int64
+	tunnel *tunnelConn // the connection, once it was taken over
+}
+
+var (
+	_ http.Flusher  = (*responseWriter)(nil)
+	_ http.Hijacker = (*responseWriter)(nil)
+	_ io.ReaderFrom = (*responseWriter)(nil)
+)
+
+// WriteHeader implements http.ResponseWriter.
+func (w *responseWriter) WriteHeader(status int) {
+	if status >= 100 && status < 200 && status != http.StatusSwitchingProtocols {
+		w.ResponseWriter.WriteHeader(status)
+		return
+	}
+	if w.status == 0 {
+		w.status = status
+		w.call.stamp(w.Header(), status)
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// Write implements http.ResponseWriter.
+func (w *responseWriter) Write(p []byte) (int, error) {
+	if w.status == 0 {
+		w.WriteHeader(http.StatusOK)
+	}
+	n, err := w.ResponseWriter.Write(p)
+	w.sent += int64(n)
+	return n, err
+}
+
+// ReadFrom implements io.ReaderFrom, for which net/http has a faster way than Write.
+func (w *responseWriter) ReadFrom(r io.Reader) (int64, error) {
+	if w.status == 0 {
+		w.WriteHeader(http.StatusOK)
+	}
+	n, err := io.Copy(w.ResponseWriter, r)
+	w.sent += n
+	return n, err
+}
+
+// Flush implements http.Flusher.
+func (w *responseWriter) Flush() { _ = w.FlushError() }
+
+// FlushError is what http.ResponseController prefers to Flush.
+func (w *responseWriter) FlushError() error {
+	if w.status == 0 {
+		w.WriteHeader(http.StatusOK)
+	}
+	return http.NewResponseController(w.ResponseWriter).Flush()
+}
+
+// Hijack implements http.Hijacker. The connection belongs to a tunnel from here on, which Shutdown
+// has to end by itself.
+func (w *responseWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, rw, err := http.NewResponseController(w.ResponseWriter).Hijack()
+	if err != nil {
+		return nil, nil, fmt.Errorf("take over connection: %w", err)
+	}
+	w.status = http.StatusSwitchingProtocols
+	w.tunnel = w.call.gateway.tunnels.add(conn)
+	return w.tunnel, rw, nil
+}
+
+// Unwrap lets http.ResponseController reach what is not repeated here.
+func (w *responseWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// stamp adds what every answer of ours carries.
+func (c *call) stamp(h http.Header, status int) {
+	values := new([8]string) // not of the call: net/http writes short answers after the handler
+	dropRateHeaders(h)
+	if c.set != nil {
+		c.setRateHeaders(h, values)
+	}
+	values[7] = c.id
+	h[headerRequestID] = values[7:8:8]
+	if c.admitted && c.served.cors != nil {
+		c.served.cors.decorate(h, c.inbound)
+	}
+	if status != http.StatusSwitchingProtocols && c.gateway.draining.Load() {
+		h["Connection"] = closeConnection
+	}
+}
+
+// closeConnection is shared: header values are read only. HTTP/2 turns it into GOAWAY.
+var closeConnection = []string{"close"}

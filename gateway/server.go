@@ -1,0 +1,158 @@
+package gateway
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"sync"
+	"time"
+)
+
+// What a server grants any caller before it knows him. Go's parser is given twice the headers that
+// the guard lets pass, so that the guard can answer 431 itself.
+const (
+	readHeaderTimeout = 5 * time.Second
+	idleTimeout       = 60 * time.Second
+	parsedHeaderBytes = 64 << 10
+	http2Streams      = 100
+)
+
+func (l ServerLimits) withDefaults() ServerLimits {
+	set := func(v *int, value int) {
+		if *v <= 0 {
+			*v = value
+		}
+	}
+	set(&l.Connections, 20_000)
+	set(&l.ConnectionsPerAddress, 2_000)
+	set(&l.InFlight, 10_000)
+	set(&l.MinBodyRate, 240)
+	return l
+}
+
+func (d Drain) withDefaults() Drain {
+	if d.Delay == 0 {
+		d.Delay = 5 * time.Second
+	}
+	if d.Timeout == 0 {
+		d.Timeout = 30 * time.Second
+	}
+	return d
+}
+
+// servers are what Serve runs, for Shutdown to find.
+type servers struct {
+	mu      sync.Mutex
+	running []*http.Server
+	stopped bool
+}
+
+func (s *servers) add(srv *http.Server) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopped {
+		return false
+	}
+	s.running = append(s.running, srv)
+	return true
+}
+
+func (s *servers) stop() []*http.Server {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stopped = true
+	return s.running
+}
+
+// Serve accepts on l until Shutdown, and then returns nil; TLS with HTTP/1.1 and HTTP/2 when t is
+// not nil, else plain HTTP/1.1: never HTTP/2 without TLS. It may be called for several listeners
+// at once.
+func (g *Gateway) Serve(l net.Listener, t *tls.Config) error {
+	srv := g.newServer()
+	if !g.servers.add(srv) {
+		_ = l.Close()
+		return nil
+	}
+	capped := newCappedListener(l, g.limits, func() []netip.Prefix { return g.snapshot.Load().trusted })
+	err := srv.Serve(watchListener(capped, t, readHeaderTimeout))
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return fmt.Errorf("serve %s: %w", l.Addr(), err)
+}
+
+func (g *Gateway) newServer() *http.Server {
+	var protocols http.Protocols
+	protocols.SetHTTP1(true)
+	protocols.SetHTTP2(true)
+	return &http.Server{
+		Handler:           g.Handler(),
+		// net/http would answer OPTIONS * by itself, before the guard.
+		DisableGeneralOptionsHandler: true,
+		ConnContext:       watchedContext,
+		ReadHeaderTimeout: readHeaderTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    parsedHeaderBytes,
+		Protocols:         &protocols,
+		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: http2Streams},
+		// Broken handshakes and the like are everyday noise on an open port.
+		ErrorLog: slog.NewLogLogger(g.log.Handler(), slog.LevelDebug),
+	}
+}
+
+// Shutdown drains: not ready at once, serving for Drain.Delay (answers ask for no further use of
+// their connection meanwhile), then waits for running requests and tunnels up to Drain.Timeout and
+// cuts the rest. The end of ctx cuts everything at once. The error tells that something was cut.
+func (g *Gateway) Shutdown(ctx context.Context) error {
+	g.draining.Store(true)
+	delay := time.NewTimer(g.drain.Delay)
+	defer delay.Stop()
+	select {
+	case <-delay.C:
+	case <-ctx.Done():
+	}
+	ctx, cancel := context.WithTimeout(ctx, g.drain.Timeout)
+	defer cancel()
+	var (
+		wait sync.WaitGroup
+		mu   sync.Mutex
+		cut  error
+	)
+	for _, srv := range g.servers.stop() {
+		wait.Go(func() {
+			if err := srv.Shutdown(ctx); err != nil {
+				mu.Lock()
+				cut = errors.Join(cut, err)
+				mu.Unlock()
+				_ = srv.Close()
+			}
+		})
+	}
+	wait.Wait()
+	if err := g.awaitTunnels(ctx); err != nil {
+		cut = errors.Join(cut, err)
+	}
+	g.transports.close()
+	if cut != nil {
+		return fmt.Errorf("drain: %w", cut)
+	}
+	return nil
+}
+
+// awaitTunnels waits for tunnels, which http.Server does not know any more, and ends those that
+// are left when ctx ends.
+func (g *Gateway) awaitTunnels(ctx context.Context) error {
+	idle := g.tunnels.drained()
+	select {
+	case <-idle:
+		return nil
+	case <-ctx.Done():
+		g.tunnels.closeAll()
+		return ctx.Err()
+	}
+}

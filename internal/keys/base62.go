@@ -1,0 +1,57 @@
+package keys
+
+import (
+	"fmt"
+	"io"
+)
+
+// digits62 are the digits of base62 in the order of their values.
+const digits62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+// isBase62 tells whether every byte is a digit of base62.
+func isBase62(s string) bool {
+	for i := 0; i < len(s); i++ {
+		c := s[i]
+		if !('0' <= c && c <= '9' || 'A' <= c && c <= 'Z' || 'a' <= c && c <= 'z') {
+			return false
+		}
+	}
+	return true
+}
+
+// appendBase62 appends n in exactly width digits, padded with zeros.
+func appendBase62(dst []byte, n uint64, width int) []byte {
+	start := len(dst)
+	for range width {
+		dst = append(dst, '0')
+	}
+	for i := len(dst) - 1; i >= start; i-- {
+		dst[i] = digits62[n%62]
+		n /= 62
+	}
+	return dst
+}
+
+// appendRandom62 appends n random digits, each of the 62 equally likely: six random bits that are
+// 62 or 63 are thrown away, because folding them in would favour two digits.
+func appendRandom62(dst []byte, random io.Reader, n int) ([]byte, error) {
+	var block [64]byte
+	for n > 0 {
+		if _, err := io.ReadFull(random, block[:]); err != nil {
+			return nil, fmt.Errorf("read random bytes: %w", err)
+		}
+		for _, b := range block {
+			if b &= 63; b < 62 && n > 0 {
+				dst = append(dst, digits62[b])
+				n--
+			}
+		}
+	}
+	return dst, nil
+}
+
+// random62 returns n random digits.
+func random62(random io.Reader, n int) (string, error) {
+	b, err := appendRandom62(make([]byte, 0, n), random, n)
+	return string(b), err
+}

@@ -1,0 +1,198 @@
+package keys
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// declareChunk bounds the records of one change, so that every node reads a change whole.
+const declareChunk = 500
+
+// Declare makes the stored declared credentials those given: new ones are added, changed ones
+// replaced, missing ones end; what was revoked or suspended at run time stays so, also when it left
+// the file and came back. Tenants that are named and do not exist are made. Calling it again with
+// the same list writes nothing, so a call that failed half-way is completed by the next.
+//
+// Errors name the file and line. Up to 500 records are written in one transaction.
+func (r *Registry) Declare(ctx context.Context, ds []Declared) error {
+	ds, err := checkDeclared(ds)
+	if err != nil {
+		return err
+	}
+	for try := 1; ; try++ {
+		plan, err := r.planDeclare(ctx, ds)
+		if err != nil {
+			return r.failure("compare declared keys", err)
+		}
+		err = r.writeDeclared(ctx, plan)
+		// Another node may be declaring the same file, or somebody may have revoked one meanwhile.
+		if again := errors.Is(err, ErrConflict) || errors.Is(err, ErrDuplicate); !again || try == mostTries {
+			return err
+		}
+	}
+}
+
+// declarePlan is what Declare has to write.
+type declarePlan struct {
+	tenants []TenantID
+	ends    []declareWrite
+	changes []declareWrite
+	news    []declareWrite
+}
+
+type declareWrite struct {
+	credential Credential
+	action     string // "": nothing but the place in the file changed, which nobody needs to audit
+}
+
+// planDeclare compares what is stored with what is declared. It holds nobody up: the versions in
+// the plan find out whether anything changed before it is carried out.
+func (r *Registry) planDeclare(ctx context.Context, ds []Declared) (declarePlan, error) {
+	cat, now := r.catalog.Load(), r.instant()
+	var plan declarePlan
+	stored, err := r.storedDeclared(ctx, now)
+	if err != nil {
+		return plan, err
+	}
+	tenants := map[TenantID]Tenant{}
+	for _, d := range ds {
+		tenant, known := tenants[d.Tenant]
+		if !known {
+			tenant, err = r.store.Tenant(ctx, d.Tenant)
+			if errors.Is(err, ErrNotFound) {
+				tenant = Tenant{ID: d.Tenant, Name: string(d.Tenant)}
+				plan.tenants = append(plan.tenants, d.Tenant)
+			} else if err != nil {
+				return plan, err
+			}
+			tenants[d.Tenant] = tenant
+		}
+		want := d.credential(cat, tenant, r.vault)
+		want.CreatedAt, want.UpdatedAt, want.Secrets[0].CreatedAt = now, now, now
+		have, live := stored[want.ID]
+		delete(stored, want.ID)
+		if !live {
+			have, err = r.store.Credential(ctx, want.ID, true)
+			if errors.Is(err, ErrNotFound) {
+				plan.news = append(plan.news, declareWrite{r.seal(want), "key.declared"})
+				continue
+			}
+			if err != nil {
+				return plan, err
+			}
+		}
+		if have.ManagedBy == "" {
+			return plan, fmt.Errorf("%s: declare key %s: its id %s belongs to a key that is not declared; rename it",
+				d.Where, quote(d.Name), want.ID)
+		}
+		if w, changed := r.redeclare(have, want); changed {
+			plan.changes = append(plan.changes, w)
+		}
+	}
+	for _, id := range sortedKeys(stored) {
+		c := stored[id]
+		c.DeletedAt, c.UpdatedAt, c.Version, c.Secrets = now, now, c.Version+1, nil
+		r.vault.SealCredential(&c)
+		plan.ends = append(plan.ends, declareWrite{c, "key.undeclared"})
+	}
+	return plan, nil
+}
+
+// storedDeclared returns the declared credentials that are in force.
+func (r *Registry) storedDeclared(ctx context.Context, now time.Time) (map[CredentialID]Credential, error) {
+	stored := map[CredentialID]Credential{}
+	f := CredentialFilter{Managed: ManagedByFile, Now: now, Limit: longestPage}
+	for {
+		page, err := r.store.Credentials(ctx, f)
+		if err != nil {
+			return nil, err
+		}
+		for _, c := range page.Items {
+			stored[c.ID] = c
+		}
+		if page.Next == "" {
+			return stored, nil
+		}
+		f.Cursor = page.Next
+	}
+}
+
+// writeDeclared carries a plan out. What ends and what changes comes before what is new, because a
+// key may change its name and keep its digest.
+func (r *Registry) writeDeclared(ctx context.Context, plan declarePlan) error {
+	if len(plan.tenants) > 0 {
+		err := r.change(ctx, "declare tenants", func(ctx context.Context, tx Tx) error {
+			for _, id := range plan.tenants {
+				if err := r.ensureTenant(ctx, tx, fileActor(), id); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	for writes := range slices.Chunk(slices.Concat(plan.ends, plan.changes, plan.news), declareChunk) {
+		err := r.change(ctx, "declare keys", func(ctx context.Context, tx Tx) error {
+			for i := range writes {
+				if err := r.writeDeclaration(ctx, tx, &writes[i]); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *Registry) writeDeclaration(ctx context.Context, tx Tx, w *declareWrite) error {
+	c := &w.credential
+	if err := tx.PutCredential(ctx, *c); errors.Is(err, ErrDuplicate) {
+		return fmt.Errorf("%s: declare key %s: another key has this hash already: give this one a secret of its own: %w",
+			c.ManagedBy, quote(c.Name), err)
+	} else if err != nil {
+		return err
+	}
+	if w.action == "" {
+		return nil
+	}
+	return r.record(ctx, tx, fileActor(), string(c.Tenant), w.action, string(c.ID), details(
+		"kind", string(c.Kind), "name", c.Name, "plan", string(c.Plan), "apis", join(c.APIs),
+		"scopes", join(c.Scopes), "where", c.ManagedBy))
+}
+
+// redeclare brings a stored declared credential to what the file says now.
+func (r *Registry) redeclare(have, want Credential) (declareWrite, bool) {
+	want.Version, want.CreatedAt, want.RevokedAt = have.Version+1, have.CreatedAt, have.RevokedAt
+	if have.Status == Revoked || have.Status == Suspended {
+		want.Status = have.Status
+	}
+	action := "key.redeclared"
+	intact := r.vault.CredentialIntact(&have) && (len(have.Secrets) != 1 || r.vault.SecretIntact(have.ID, &have.Secrets[0]))
+	switch {
+	case !have.DeletedAt.IsZero():
+		action = "key.declared"
+	case intact && sameDeclared(have, want):
+		if have.ManagedBy == want.ManagedBy {
+			return declareWrite{}, false
+		}
+		action = ""
+	}
+	return declareWrite{r.seal(want), action}, true
+}
+
+// seal gives a record and its secrets their MACs.
+func (r *Registry) seal(c Credential) Credential {
+	for i := range c.Secrets {
+		r.vault.SealSecret(c.ID, &c.Secrets[i])
+	}
+	r.vault.SealCredential(&c)
+	return c
+}

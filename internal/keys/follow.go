@@ -1,0 +1,163 @@
+package keys
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// How Follow reads: batches of changes, and after a failure a pause that doubles.
+const (
+	changesBatch = 1000
+	firstPause   = 50 * time.Millisecond
+	longestPause = time.Second
+)
+
+// progress tells how far the store's changes are in effect, and wakes who waits for one.
+type progress struct {
+	mu    sync.Mutex
+	seq   Seq
+	moved chan struct{} // closed and replaced when seq moves
+}
+
+func (p *progress) init() { p.moved = make(chan struct{}) }
+
+func (p *progress) at() (Seq, <-chan struct{}) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.seq, p.moved
+}
+
+func (p *progress) reach(s Seq) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if s <= p.seq {
+		return
+	}
+	p.seq = s
+	close(p.moved)
+	p.moved = make(chan struct{})
+}
+
+// Load reads everything from the store and declares that the directory may answer. Changes that
+// Follow applies meanwhile are newer and win.
+func (d *Directory) Load(ctx context.Context) error {
+	if d.store == nil {
+		return errors.New("load directory: there is no store; declared keys come by LoadDeclared")
+	}
+	began := d.now()
+	seq, err := d.store.Load(ctx, LoadVisitor{
+		Tenant: func(t Tenant) error {
+			d.policy.setTenant(t)
+			return nil
+		},
+		Credential: func(c Credential) error {
+			d.apply(&c)
+			return nil
+		},
+	})
+	if err != nil {
+		return fmt.Errorf("load directory: %w", err)
+	}
+	d.lastRead.Store(&began)
+	d.loaded.Store(true)
+	d.progress.reach(seq)
+	return nil
+}
+
+// Follow tails the store's changes from where Load ended, until ctx ends, and then returns nil. A
+// store that cannot be read is tried again with growing pauses of at most a second; the directory
+// keeps answering what it knows, see MaxStale. An outage is logged when it begins and when it ends.
+func (d *Directory) Follow(ctx context.Context) error {
+	if d.store == nil {
+		<-ctx.Done()
+		return nil
+	}
+	pause, out := firstPause, time.Time{}
+	for ctx.Err() == nil {
+		err := d.catchUp(ctx)
+		if err == nil {
+			if !out.IsZero() {
+				d.log.Info("store can be read again", "after", d.now().Sub(out).Round(time.Millisecond))
+			}
+			pause, out = firstPause, time.Time{}
+			after, _ := d.progress.at()
+			err = d.store.Wait(ctx, after)
+		}
+		if err == nil || ctx.Err() != nil {
+			continue
+		}
+		if out.IsZero() {
+			out = d.now()
+			d.log.Error("store cannot be read; credentials stay as they were last seen", "error", err, "max_stale", d.maxStale)
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(pause):
+		}
+		pause = min(2*pause, longestPause)
+	}
+	return nil
+}
+
+// catchUp applies every change that is there.
+func (d *Directory) catchUp(ctx context.Context) error {
+	batch, before := changesBatch, 0
+	for {
+		after, _ := d.progress.at()
+		began := d.now()
+		changes, err := d.store.Changes(ctx, after, batch)
+		if err != nil {
+			return fmt.Errorf("read changes after %d: %w", after, err)
+		}
+		for i := range changes {
+			switch c := &changes[i]; {
+			case c.Credential != nil:
+				d.apply(c.Credential)
+			case c.Tenant != nil:
+				d.policy.setTenant(*c.Tenant)
+			}
+		}
+		d.lastRead.Store(&began)
+		if len(changes) == 0 {
+			return nil
+		}
+		first, last := changes[0].Seq, changes[len(changes)-1].Seq
+		switch {
+		case len(changes) < changesBatch:
+			d.progress.reach(last)
+			return nil
+		case first < last:
+			// A full batch may end in the middle of a change: go on with that change as a whole.
+			d.progress.reach(last - 1)
+			batch, before = changesBatch, 0
+		case len(changes) > before:
+			batch, before = 2*batch, len(changes)
+		case len(changes) < batch:
+			// Asked for more, the store gave the same: this is the whole change, or all that the
+			// store ever gives of it. To go past it could lose a revocation.
+			return fmt.Errorf("read change %d: it has %d records or more, which is too many", last, len(changes))
+		}
+	}
+}
+
+// WaitApplied returns when the change with this number is in effect here, or with the context's
+// error. Without a store there is nothing to wait for.
+func (d *Directory) WaitApplied(ctx context.Context, s Seq) error {
+	if d.store == nil {
+		return nil
+	}
+	for {
+		seq, moved := d.progress.at()
+		if seq >= s {
+			return nil
+		}
+		select {
+		case <-moved:
+		case <-ctx.Done():
+			return fmt.Errorf("wait for change %d, now at %d: %w", s, seq, context.Cause(ctx))
+		}
+	}
+}

@@ -1,0 +1,102 @@
+package keys
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+)
+
+// Pages have so many entries unless the caller says otherwise, and at most so many.
+const (
+	usualPage   = 100
+	longestPage = 1000
+)
+
+// mayKnow tells whether the actor may learn that the credential exists.
+func (a Actor) mayKnow(c *Credential) bool {
+	return a.may(KeysRead, KeysReadAny, c) || a.may(KeysRevoke, KeysRevokeAny, c)
+}
+
+// Credential shows one; not_found also when the actor may not see it.
+func (r *Registry) Credential(ctx context.Context, a Actor, id CredentialID) (Credential, error) {
+	if !a.Permissions.HasAny(KeysRead, KeysReadAny) {
+		return Credential{}, r.denied(KeysRead)
+	}
+	c, err := r.store.Credential(ctx, id, false)
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return Credential{}, r.failure("read key", err)
+	}
+	if err != nil || !a.may(KeysRead, KeysReadAny, &c) {
+		return Credential{}, absent("key", string(id))
+	}
+	return c, nil
+}
+
+// Credentials lists what the actor may see. f.Now is the Registry's; f.Limit 0 means 100. A filter
+// for what he may not see finds nothing.
+func (r *Registry) Credentials(ctx context.Context, a Actor, f CredentialFilter) (CredentialPage, error) {
+	if !a.Permissions.HasAny(KeysRead, KeysReadAny) {
+		return CredentialPage{}, r.denied(KeysRead)
+	}
+	f.Now = r.instant()
+	var wrong fieldErrors
+	f.Limit = wrong.limit(f.Limit)
+	oneOf(&wrong, "sort", strings.TrimPrefix(f.Sort, "-"), "", "created_at", "name", "expires_at", "updated_at")
+	oneOf(&wrong, "status", f.Status, "", Pending, Active, Suspended, Expired, Revoked, Denied)
+	oneOf(&wrong, "kind", f.Kind, "", APIKey, Client)
+	oneOf(&wrong, "owner", f.OwnerType, "", OwnerUser, OwnerTenant)
+	f.Search = wrong.line("search", f.Search, maxName)
+	if err := wrong.refusal(); err != nil {
+		return CredentialPage{}, err
+	}
+	if !a.provider() {
+		if f.Tenant != "" && f.Tenant != a.Tenant {
+			return CredentialPage{}, nil
+		}
+		f.Tenant = a.Tenant
+	}
+	if !a.Permissions.Has(KeysReadAny) { // his own: what the tenant owns, see Actor.owns
+		if f.OwnerType == OwnerUser {
+			return CredentialPage{}, nil
+		}
+		f.OwnerType = OwnerTenant
+	}
+	page, err := r.store.Credentials(ctx, f)
+	if err != nil {
+		return CredentialPage{}, r.listFailure(err)
+	}
+	return page, nil
+}
+
+// listFailure tells a wrong cursor from a store that fails.
+func (r *Registry) listFailure(err error) error {
+	if !errors.Is(err, ErrBadCursor) {
+		return r.failure("list", err)
+	}
+	var wrong fieldErrors
+	wrong.add("cursor", "is none that this list has given out; start without one")
+	return wrong.refusal()
+}
+
+// EffectiveScopes of a stored credential under the present catalog, sorted.
+func (r *Registry) EffectiveScopes(c Credential) []Scope {
+	return rightsUnder(r.catalog.Load(), c.APIs, c.Scopes).Scopes
+}
+
+func (e *fieldErrors) limit(n int) int {
+	if n == 0 {
+		return usualPage
+	}
+	if n < 1 || n > longestPage {
+		e.add("limit", "is %d; it must be 1 to %d", n, longestPage)
+	}
+	return n
+}
+
+// oneOf checks a word of a closed set; the first, empty one stands for "not given".
+func oneOf[T ~string](e *fieldErrors, field string, given T, set ...T) {
+	if !slices.Contains(set, given) {
+		e.add(field, "is %s; it must be one of %s", quote(string(given)), join(set[1:]))
+	}
+}

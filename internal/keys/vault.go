@@ -1,0 +1,185 @@
+package keys
+
+import (
+	"bytes"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+
+	"github.com/tink-crypto/tink-go/v2/aead"
+	"github.com/tink-crypto/tink-go/v2/insecurecleartextkeyset"
+	"github.com/tink-crypto/tink-go/v2/keyset"
+	"github.com/tink-crypto/tink-go/v2/tink"
+)
+
+// Vault holds the pepper and keyset: it digests, seals and authenticates rows. It is immutable and
+// safe for concurrent use.
+type Vault struct {
+	peppers []*pepper // current first
+	aead    tink.AEAD // nil without a keyset
+}
+
+// ErrSealed: a sealed secret cannot be opened with this keyset, in this place.
+var ErrSealed = errors.New("sealed secret does not open")
+
+// NewKeyset makes the contents of a fresh keyset file (Tink JSON in the clear, AES-256-GCM).
+func NewKeyset() ([]byte, error) {
+	handle, err := keyset.NewHandle(aead.AES256GCMKeyTemplate())
+	if err != nil {
+		return nil, fmt.Errorf("make keyset: %w", err)
+	}
+	var b bytes.Buffer
+	if err := insecurecleartextkeyset.Write(handle, keyset.NewJSONWriter(&b)); err != nil {
+		return nil, fmt.Errorf("write keyset: %w", err)
+	}
+	b.WriteByte('\n')
+	return b.Bytes(), nil
+}
+
+// OpenVault reads the contents of the pepper and keyset files. With a nil keyset everything works
+// but Seal and Open. Errors never show what is in the files.
+func OpenVault(pepperFile, keysetFile []byte) (*Vault, error) {
+	peppers, err := parsePeppers(pepperFile)
+	if err != nil {
+		return nil, err
+	}
+	v := &Vault{peppers: peppers}
+	if keysetFile == nil {
+		return v, nil
+	}
+	const next = "restore the file from a backup, or make one for a new installation with postern init"
+	if len(bytes.TrimSpace(keysetFile)) == 0 {
+		return nil, fmt.Errorf("read keyset file: it is empty; %s", next)
+	}
+	handle, err := insecurecleartextkeyset.Read(keyset.NewJSONReader(bytes.NewReader(keysetFile)))
+	if err != nil {
+		// The library's message may quote the file, so it stays out.
+		return nil, fmt.Errorf("read keyset file: it is no Tink keyset in JSON; %s", next)
+	}
+	if v.aead, err = aead.New(handle); err != nil {
+		return nil, fmt.Errorf("read keyset file: its keys are not for AEAD (AES-GCM); %s", next)
+	}
+	return v, nil
+}
+
+// newEphemeralVault makes a vault that ends with the process, for directories whose digests are
+// stored nowhere.
+func newEphemeralVault() *Vault {
+	secret := make([]byte, pepperLen)
+	_, _ = rand.Read(secret) // never fails, see crypto/rand
+	p, err := newPepper(1, secret)
+	if err != nil {
+		panic(fmt.Sprintf("derive keys of a 32-byte pepper: %v", err)) // only a broken build can
+	}
+	return &Vault{peppers: []*pepper{p}}
+}
+
+// Digest of a whole text under the current pepper. Does not allocate.
+func (v *Vault) Digest(text string) Digest { return v.peppers[0].digest.ofText(text) }
+
+// DigestHash applies the current pepper to a declared SHA-256. Does not allocate.
+func (v *Vault) DigestHash(sum [sha256.Size]byte) Digest { return v.peppers[0].digest.ofSum(sum) }
+
+// PepperVersion is the version of the current pepper, the one that Digest uses.
+func (v *Vault) PepperVersion() uint32 { return v.peppers[0].version }
+
+// Seal encrypts a secret's text so that Open gives it back only for the same tenant, credential and
+// secret id.
+func (v *Vault) Seal(t TenantID, c CredentialID, s SecretID, text Secret) ([]byte, error) {
+	if v.aead == nil {
+		return nil, errors.New("seal secret: no keyset was configured (secrets.keyset)")
+	}
+	sealed, err := v.aead.Encrypt([]byte(text.Reveal()), sealContext(t, c, s))
+	if err != nil {
+		return nil, fmt.Errorf("seal secret: %w", err)
+	}
+	return sealed, nil
+}
+
+// Open decrypts what Seal made for the same place; ErrSealed, wrapped, otherwise.
+func (v *Vault) Open(t TenantID, c CredentialID, s SecretID, sealed []byte) (Secret, error) {
+	if v.aead == nil {
+		return Secret{}, errors.New("open secret: no keyset was configured (secrets.keyset)")
+	}
+	text, err := v.aead.Decrypt(sealed, sealContext(t, c, s))
+	if err != nil {
+		return Secret{}, fmt.Errorf("open secret %s of %s: %w", s, c, ErrSealed)
+	}
+	return NewSecret(string(text)), nil
+}
+
+func sealContext(t TenantID, c CredentialID, s SecretID) []byte {
+	return encodeText(encodeText(encodeText(encodeText(nil, sealLabel), t), c), s)
+}
+
+// SealCredential sets the row MAC of the credential, not those of its secrets.
+func (v *Vault) SealCredential(c *Credential) {
+	c.MAC = v.peppers[0].row.of(func(b []byte) []byte { return encodeCredential(b, c) })
+}
+
+// CredentialIntact tells whether the credential is as it was sealed.
+func (v *Vault) CredentialIntact(c *Credential) bool {
+	for _, p := range v.peppers {
+		mac := p.row.of(func(b []byte) []byte { return encodeCredential(b, c) })
+		if hmac.Equal(mac[:], c.MAC[:]) {
+			return true
+		}
+	}
+	return false
+}
+
+// SealSecret sets the row MAC of a secret of the credential.
+func (v *Vault) SealSecret(c CredentialID, s *StoredSecret) {
+	s.MAC = v.peppers[0].row.of(func(b []byte) []byte { return encodeSecret(b, c, s) })
+}
+
+// SecretIntact tells whether the secret is as it was sealed, for this credential.
+func (v *Vault) SecretIntact(c CredentialID, s *StoredSecret) bool {
+	for _, p := range v.peppers {
+		mac := p.row.of(func(b []byte) []byte { return encodeSecret(b, c, s) })
+		if hmac.Equal(mac[:], s.MAC[:]) {
+			return true
+		}
+	}
+	return false
+}
+
+// SealToken sets the row MAC of an admin token.
+func (v *Vault) SealToken(t *Token) {
+	t.MAC = v.peppers[0].row.of(func(b []byte) []byte { return encodeToken(b, t) })
+}
+
+// TokenIntact tells whether the token is as it was sealed.
+func (v *Vault) TokenIntact(t *Token) bool {
+	for _, p := range v.peppers {
+		mac := p.row.of(func(b []byte) []byte { return encodeToken(b, t) })
+		if hmac.Equal(mac[:], t.MAC[:]) {
+			return true
+		}
+	}
+	return false
+}
+
+// SealAudit links an entry to the last one of its chain (the zero entry for a new chain): it sets
+// Seq, Prev and MAC.
+func (v *Vault) SealAudit(last AuditEntry, e *AuditEntry) {
+	e.Seq, e.Prev = last.Seq+1, last.MAC
+	e.MAC = v.peppers[0].audit.of(func(b []byte) []byte { return encodeAudit(b, e) })
+}
+
+// AuditIntact tells whether an entry is as it was written and follows the last one. Walking a chain
+// with it finds the first altered, missing or reordered entry.
+func (v *Vault) AuditIntact(last AuditEntry, e *AuditEntry) bool {
+	if e.Seq != last.Seq+1 || e.Prev != last.MAC {
+		return false
+	}
+	for _, p := range v.peppers {
+		mac := p.audit.of(func(b []byte) []byte { return encodeAudit(b, e) })
+		if hmac.Equal(mac[:], e.MAC[:]) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,297 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"strings"
+	"time"
+
+	"github.com/uptrace/bun"
+
+	"postern/internal/keys"
+)
+
+// credentialRow is what reading a credential takes.
+type credentialRow struct {
+	bun.BaseModel `bun:"table:credentials"`
+
+	ChangeSeq keys.Seq
+	ID        keys.CredentialID
+	Version   int64
+	Deleted   int
+	Record    []byte
+	Details   string
+}
+
+var credentialColumns = []string{"change_seq", "id", "version", "deleted", "record", "details"}
+
+// details is the half of a credential that decides nothing.
+type details struct {
+	Name            string            `json:"name,omitempty"`
+	Description     string            `json:"description,omitempty"`
+	ApplicationType string            `json:"application_type,omitempty"`
+	RedirectURIs    []string          `json:"redirect_uris,omitempty"`
+	Metadata        map[string]string `json:"metadata,omitempty"`
+	ExternalID      string            `json:"external_id,omitempty"`
+	Reason          string            `json:"reason,omitempty"`
+	CreatedBy       string            `json:"created_by,omitempty"`
+}
+
+// credential puts the two halves together.
+func (row *credentialRow) credential() (keys.Credential, error) {
+	c, err := parseRecord(row.Record, nil)
+	if err == nil && c.ID != row.ID {
+		// A valid record under another id would let one credential pass for another in lists.
+		err = fmt.Errorf("%w: it is that of %q", errDamaged, c.ID)
+	}
+	if err != nil {
+		return keys.Credential{}, fmt.Errorf("credential %q: %w", row.ID, err)
+	}
+	var d details
+	if err := json.Unmarshal([]byte(row.Details), &d); err != nil {
+		return keys.Credential{}, fmt.Errorf("credential %q: %w: details: %w", row.ID, errDamaged, err)
+	}
+	c.Name, c.Description, c.ApplicationType, c.ExternalID = d.Name, d.Description, d.ApplicationType, d.ExternalID
+	c.RedirectURIs, c.Metadata, c.Reason, c.CreatedBy = d.RedirectURIs, d.Metadata, d.Reason, d.CreatedBy
+	return c, nil
+}
+
+// husk stands for a row that cannot be read, where one bad row must not hide the others: its id
+// and version and no MAC, so that nobody gets in by it and an administrator sees that it is there.
+func (row *credentialRow) husk() keys.Credential {
+	c := keys.Credential{ID: row.ID, Version: row.Version, Status: keys.Revoked}
+	if row.Deleted != 0 {
+		c.DeletedAt = time.Unix(0, 0).UTC()
+	}
+	return c
+}
+
+// Credential implements keys.Reader.
+func (r *reader) Credential(ctx context.Context, id keys.CredentialID, tombstones bool) (keys.Credential, error) {
+	doing := fmt.Sprintf("read credential %q", id)
+	var row credentialRow
+	q := r.db.NewSelect().Model(&row).Column(credentialColumns...).Where("id = ?", string(id))
+	if !tombstones {
+		q.Where("deleted = 0")
+	}
+	if err := q.Scan(ctx); err != nil {
+		return keys.Credential{}, r.fail(ctx, doing, err)
+	}
+	c, err := row.credential()
+	if err != nil {
+		return keys.Credential{}, fmt.Errorf("%s: %w", doing, err)
+	}
+	return c, nil
+}
+
+// CountCredentials implements keys.Reader.
+func (r *reader) CountCredentials(ctx context.Context, f keys.CountFilter) (int, error) {
+	q := r.db.NewSelect().Table("credentials").Where("deleted = 0").Where("tenant = ?", string(f.Tenant))
+	if f.OwnerID != "" {
+		q.Where("owner_type = ?", string(f.OwnerType)).Where("owner_id = ?", f.OwnerID)
+	}
+	n, err := q.Where("status IN ('active', 'pending', 'suspended')").
+		Where("expires_at > ?", micros(r.at(f.Now))).Count(ctx)
+	if err != nil {
+		return 0, r.fail(ctx, "count credentials", err)
+	}
+	return int(n), nil
+}
+
+// at is a filter's time, or the clock's where none was given.
+func (r *reader) at(t time.Time) time.Time {
+	if t.IsZero() {
+		return r.now()
+	}
+	return t
+}
+
+const (
+	insertCredential = `INSERT INTO credentials (deleted, record, change_seq, id, version, details, tenant, kind, owner_type, owner_id,
+		owner_key, name_key, apis, status, managed, created_at, updated_at, expires_at)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING`
+	updateCredential = `UPDATE credentials SET deleted = ?, record = ?, change_seq = ?, id = ?, version = ?, details = ?, tenant = ?,
+		kind = ?, owner_type = ?, owner_id = ?, owner_key = ?, name_key = ?, apis = ?, status = ?, managed = ?, created_at = ?,
+		updated_at = ?, expires_at = ? WHERE id = ? AND version = ?`
+)
+
+// PutCredential implements keys.Tx.
+func (t *transaction) PutCredential(ctx context.Context, c keys.Credential) error {
+	doing := fmt.Sprintf("write credential %q", c.ID)
+	if c.Version < 1 {
+		return fmt.Errorf("%s: version %d: a new record has version 1", doing, c.Version)
+	}
+	args, err := credentialArgs(&c)
+	if err != nil {
+		return fmt.Errorf("%s: %w", doing, err)
+	}
+	var old []keys.StoredSecret
+	if c.Version > 1 {
+		if old, err = t.storedSecrets(ctx, c.ID, c.Version-1); err != nil {
+			return t.fail(ctx, doing, err)
+		}
+	}
+	added, err := t.newDigests(ctx, &c)
+	if err != nil {
+		return t.fail(ctx, doing, err)
+	}
+	// From here on nothing is refused but by an insertion that meets its id, which comes first.
+	query := insertCredential
+	if c.Version > 1 {
+		query, args = updateCredential, append(args, string(c.ID), c.Version-1)
+	}
+	const changeSeq = 2
+	args[changeSeq] = int64(t.next + 1)
+	switch n, err := t.exec(ctx, query, args...); {
+	case err != nil:
+		return t.fail(ctx, doing, err)
+	case n == 0 && c.Version == 1:
+		return fmt.Errorf("%s: %w", doing, keys.ErrDuplicate)
+	case n == 0:
+		return fmt.Errorf("%s: %w", doing, keys.ErrConflict)
+	}
+	t.number()
+	if err := t.moveDigests(ctx, &c, old, added); err != nil {
+		return t.fail(ctx, doing, err)
+	}
+	return nil
+}
+
+// credentialArgs are the values of a row in the order that both statements above have them.
+func credentialArgs(c *keys.Credential) ([]any, error) {
+	record, err := appendRecord(make([]byte, 0, 512), c)
+	if err != nil {
+		return nil, err
+	}
+	rest, err := json.Marshal(details{
+		c.Name, c.Description, c.ApplicationType, c.RedirectURIs, c.Metadata, c.ExternalID, c.Reason, c.CreatedBy,
+	})
+	if err != nil {
+		return nil, err
+	}
+	deleted, managed, expires := int64(0), int64(0), int64(math.MaxInt64)
+	if !c.DeletedAt.IsZero() {
+		deleted = 1
+	}
+	if c.ManagedBy != "" {
+		managed = 1
+	}
+	if !c.ExpiresAt.IsZero() {
+		expires = micros(c.ExpiresAt)
+	}
+	args := make([]any, 0, 20)
+	return append(args, deleted, record, int64(0), string(c.ID), c.Version, string(rest), string(c.Tenant), string(c.Kind),
+		string(c.Owner.Type), c.Owner.ID, fold(c.Owner.Name), fold(c.Name), apisColumn(c.APIs), string(c.Status), managed,
+		micros(c.CreatedAt), micros(c.UpdatedAt), expires), nil
+}
+
+// apisColumn is the names with a space before and after each, so that one is found as " name ".
+func apisColumn(apis []keys.APIName) string {
+	if len(apis) == 0 {
+		return ""
+	}
+	var b strings.Builder
+	b.WriteByte(' ')
+	for _, a := range apis {
+		b.WriteString(string(a))
+		b.WriteByte(' ')
+	}
+	return b.String()
+}
+
+// storedSecrets returns the secrets of the stored version, or ErrConflict where the version is
+// another one.
+func (t *transaction) storedSecrets(ctx context.Context, id keys.CredentialID, version int64) ([]keys.StoredSecret, error) {
+	stmt, err := t.stmt(ctx, "SELECT record FROM credentials WHERE id = ? AND version = ?")
+	if err != nil {
+		return nil, err
+	}
+	rows, err := stmt.QueryContext(ctx, string(id), version)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close() //nolint:errcheck // rows.Err tells
+	if !rows.Next() {
+		if err := rows.Err(); err != nil {
+			return nil, err
+		}
+		return nil, keys.ErrConflict
+	}
+	var record []byte
+	if err := rows.Scan(&record); err != nil {
+		return nil, err
+	}
+	c, err := parseRecord(record, nil)
+	if errors.Is(err, errDamaged) {
+		return nil, rows.Close() // its digests stay taken; replacing it is how it is mended
+	}
+	return c.Secrets, rows.Close()
+}
+
+// newDigests returns the digests of c that are not its own yet. ErrDuplicate when one is another
+// credential's, or there twice.
+func (t *transaction) newDigests(ctx context.Context, c *keys.Credential) ([]keys.Digest, error) {
+	var added []keys.Digest
+	for i := range c.Secrets {
+		digest := c.Secrets[i].Digest
+		for j := range i {
+			if c.Secrets[j].Digest == digest {
+				return nil, fmt.Errorf("secret %q: %w", c.Secrets[i].ID, keys.ErrDuplicate)
+			}
+		}
+		owner, err := t.digestOwner(ctx, digest)
+		switch {
+		case err != nil:
+			return nil, err
+		case owner == "":
+			added = append(added, digest)
+		case owner != string(c.ID) || c.Version == 1:
+			return nil, fmt.Errorf("secret %q: %w", c.Secrets[i].ID, keys.ErrDuplicate)
+		}
+	}
+	return added, nil
+}
+
+// digestOwner returns whose the digest is, "" for nobody's.
+func (t *transaction) digestOwner(ctx context.Context, d keys.Digest) (owner string, err error) {
+	stmt, err := t.stmt(ctx, "SELECT credential FROM secrets WHERE digest = ?")
+	if err != nil {
+		return "", err
+	}
+	rows, err := stmt.QueryContext(ctx, d[:])
+	if err != nil {
+		return "", err
+	}
+	defer rows.Close() //nolint:errcheck // rows.Err tells
+	if rows.Next() {
+		if err := rows.Scan(&owner); err != nil {
+			return "", err
+		}
+	}
+	return owner, rows.Err()
+}
+
+// moveDigests gives back the digests that c no longer has and takes the added ones.
+func (t *transaction) moveDigests(ctx context.Context, c *keys.Credential, old []keys.StoredSecret, added []keys.Digest) error {
+	for i := range old {
+		kept := false
+		for j := range c.Secrets {
+			kept = kept || c.Secrets[j].Digest == old[i].Digest
+		}
+		if kept {
+			continue
+		}
+		if _, err := t.exec(ctx, "DELETE FROM secrets WHERE digest = ? AND credential = ?", old[i].Digest[:], string(c.ID)); err != nil {
+			return err
+		}
+	}
+	for i := range added {
+		if _, err := t.exec(ctx, "INSERT INTO secrets (digest, credential) VALUES (?, ?)", added[i][:], string(c.ID)); err != nil {
+			return err
+		}
+	}
+	return nil
+}

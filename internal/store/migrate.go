@@ -1,0 +1,52 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"io/fs"
+
+	"github.com/pressly/goose/v3"
+
+	"postern/internal/keys"
+)
+
+// migrate applies the pending migrations of fsys, each in one transaction together with the note
+// that it was applied, so that a process killed at any point leaves whole ones only.
+//
+// goose silently accepts a database with versions that it has no files for, so the comparison is
+// ours: one version ahead is what the next release's nodes make of a shared database during an
+// upgrade, and is used as it is; anything further is refused.
+func (r *reader) migrate(ctx context.Context, db *sql.DB, fsys fs.FS) error {
+	if err := r.dialect.foreign(ctx, db); err != nil {
+		return r.fail(ctx, "look at the database", err)
+	}
+	p, err := goose.NewProvider(r.dialect.goose, db, fsys, goose.WithDisableGlobalRegistry(true), goose.WithLogger(goose.NopLogger()))
+	if err != nil {
+		return fmt.Errorf("read migrations: %w", err)
+	}
+	for before := int64(-1); ; {
+		have, want, err := p.GetVersions(ctx)
+		switch {
+		case err != nil:
+			return r.fail(ctx, "read the schema's version", err)
+		case have > want+1:
+			return fmt.Errorf("the database's schema is version %d, and this program understands versions up to %d: "+
+				"it was used by a newer release; start that release, or restore a backup made before the upgrade", have, want+1)
+		case have >= want:
+			return nil
+		case have == before:
+			return fmt.Errorf("migrate the schema: %w: version %d did not come about", keys.ErrStoreUnavailable, want)
+		}
+		before = have
+		if _, err := p.Up(ctx); err != nil {
+			// Another process may have been quicker with the same step: then the schema has moved
+			// on, and what is left is done in the next round.
+			if now, _, verr := p.GetVersions(ctx); verr != nil || now == have {
+				return r.fail(ctx, "migrate the schema", err)
+			}
+			continue
+		}
+		r.log.InfoContext(ctx, "the database's schema was migrated", "from", have, "to", want)
+	}
+}

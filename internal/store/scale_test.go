@@ -1,0 +1,106 @@
+package store_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"postern/internal/keys"
+)
+
+// seed writes n credentials as an installation of that size would have them (random ids and
+// digests, some thousand owners), thousands per update, and returns how long that took.
+func seed(t *testing.T, s keys.Store, n int) time.Duration {
+	t.Helper()
+	const batch = 5000
+	begin := time.Now()
+	for first := 0; first < n; first += batch {
+		update(t, s, func(ctx context.Context, tx keys.Tx) error {
+			for i := first; i < min(first+batch, n); i++ {
+				if err := tx.PutCredential(ctx, seeded(i)); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	return time.Since(begin)
+}
+
+func seeded(i int) keys.Credential {
+	digest := sha256.Sum256(binary.BigEndian.AppendUint64(nil, uint64(i)))
+	owner := fmt.Sprintf("usr_%012d", i%5000)
+	id := fmt.Sprintf("%x", digest[:6])
+	return keys.Credential{
+		ID: keys.CredentialID("key_" + id), Kind: keys.APIKey, Tenant: keys.TenantID(fmt.Sprintf("tenant-%d", i%100)),
+		Owner: keys.Owner{Type: keys.OwnerUser, ID: owner, Name: "Owner " + owner}, Name: "Nightly export " + id,
+		Status: keys.Active, Plan: "standard", APIs: []keys.APIName{"orders"}, Scopes: []keys.Scope{"billing.read"},
+		CreatedBy: owner, CreatedAt: noon.Add(time.Duration(i) * time.Millisecond), UpdatedAt: noon, Version: 1, MAC: keys.RowMAC(digest),
+		Secrets: []keys.StoredSecret{{
+			ID: keys.SecretID(id), Digest: keys.Digest(digest), Pepper: 1, Preview: "pst_live_" + id[:4], CreatedAt: noon, MAC: keys.RowMAC(digest),
+		}},
+	}
+}
+
+// TestScale builds a large installation through the public API and loads it. The long form has a
+// million credentials and holds both to their promises; the short one prints its figures.
+func TestScale(t *testing.T) {
+	n := 20_000
+	if long() {
+		n = 1_000_000
+	}
+	path := filepath.Join(t.TempDir(), "postern.db")
+	s := openFile(t, path)
+	wrote := seed(t, s, n)
+	rate := float64(n) / wrote.Seconds()
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("wrote %d credentials in %v: %.0f/s, %d B each on disk", n, wrote.Round(time.Millisecond), rate, info.Size()/int64(n))
+
+	var seen, digests atomic.Int64
+	begin := time.Now()
+	seq, err := s.Load(t.Context(), keys.LoadVisitor{Credential: func(c keys.Credential) error {
+		seen.Add(1)
+		digests.Add(int64(c.Secrets[0].Digest[0]))
+		return nil
+	}})
+	loaded := time.Since(begin)
+	if err != nil || seq != keys.Seq(n) || seen.Load() != int64(n) {
+		t.Fatalf("load: %d credentials at number %d, %v, want %d at %d", seen.Load(), seq, err, n, n)
+	}
+	t.Logf("loaded %d credentials in %v: %.0f/s", n, loaded.Round(time.Millisecond), float64(n)/loaded.Seconds())
+
+	begin = time.Now()
+	page, err := s.Credentials(t.Context(), keys.CredentialFilter{Now: noon, Tenant: "tenant-7", Limit: 50})
+	if err != nil || len(page.Items) != 50 {
+		t.Fatalf("page: %d items, %v, want 50", len(page.Items), err)
+	}
+	t.Logf("first page of a tenant in %v", time.Since(begin).Round(time.Microsecond))
+	begin = time.Now()
+	if _, err := s.Credentials(t.Context(), keys.CredentialFilter{Now: noon, Search: "no such name", Limit: 50}); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("search of everything in %v", time.Since(begin).Round(time.Millisecond))
+	begin = time.Now()
+	if _, err := s.Credentials(t.Context(), keys.CredentialFilter{Now: noon, Sort: "name", Limit: 50}); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("first page of everything by name in %v", time.Since(begin).Round(time.Millisecond))
+
+	if long() {
+		if loaded > 5*time.Second {
+			t.Errorf("load took %v, want < 5 s", loaded)
+		}
+		if rate < 20_000 {
+			t.Errorf("wrote %.0f credentials/s, want ≥ 20,000", rate)
+		}
+	}
+}

@@ -1,0 +1,103 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+
+	"github.com/uptrace/bun"
+
+	"postern/internal/keys"
+)
+
+// transaction is keys.Tx. Each Put checks before it writes, and the lock on head keeps the answer
+// true, so that a refused Put has written nothing and the transaction can go on.
+type transaction struct {
+	reader
+	tx    bun.Tx
+	head  keys.Seq // when it began
+	next  keys.Seq // the number of the last change so far
+	stmts map[string]*sql.Stmt
+}
+
+// begin takes the lock that excludes every other writer and reads the newest change number.
+func (s *Store) begin(ctx context.Context, btx bun.Tx) (*transaction, error) {
+	t := &transaction{tx: btx, stmts: make(map[string]*sql.Stmt)}
+	t.reader = s.reader
+	t.reader.db = btx
+	if err := btx.Tx.QueryRowContext(ctx, s.dialect.lockHead).Scan(&t.head); err != nil {
+		return nil, fmt.Errorf("lock the head: %w", err)
+	}
+	t.next = t.head
+	return t, nil
+}
+
+// number hands out the next change number. Every changed record has one of its own, so that the
+// feed can be cut after any of them.
+func (t *transaction) number() keys.Seq {
+	t.next++
+	return t.next
+}
+
+// finish writes the newest change number.
+func (t *transaction) finish(ctx context.Context) error {
+	if t.next == t.head {
+		return nil
+	}
+	n, err := t.exec(ctx, "UPDATE head SET seq = ? WHERE id = 1 AND seq = ?", int64(t.next), int64(t.head))
+	if err == nil && n != 1 {
+		err = fmt.Errorf("the head moved from %d under the lock", t.head)
+	}
+	return err
+}
+
+// stmt prepares a statement once per transaction. The hot writes go around the query builder,
+// which writes values into the text and so has the database parse each anew: with prepared
+// statements an import of thousands is three times as fast.
+func (t *transaction) stmt(ctx context.Context, query string) (*sql.Stmt, error) {
+	if s, ok := t.stmts[query]; ok {
+		return s, nil
+	}
+	s, err := t.tx.Tx.PrepareContext(ctx, t.dialect.placeholders(query))
+	if err != nil {
+		return nil, err
+	}
+	t.stmts[query] = s
+	return s, nil
+}
+
+// exec runs a prepared statement and returns how many rows it changed.
+func (t *transaction) exec(ctx context.Context, query string, args ...any) (int64, error) {
+	s, err := t.stmt(ctx, query)
+	if err != nil {
+		return 0, err
+	}
+	res, err := s.ExecContext(ctx, args...)
+	if err != nil {
+		return 0, err
+	}
+	return res.RowsAffected()
+}
+
+// close gives the prepared statements back; database/sql also does when the transaction ends.
+func (t *transaction) close() {
+	for _, s := range t.stmts {
+		s.Close() //nolint:errcheck // nothing was left to write
+	}
+}
+
+// affected turns a statement's outcome into the answer of a Put: an insertion or replacement that
+// touched no row met one that was there, or another version.
+func (t *transaction) affected(ctx context.Context, doing string, res sql.Result, err, none error) error {
+	if err != nil {
+		return t.fail(ctx, doing, err)
+	}
+	n, err := res.RowsAffected()
+	if err != nil {
+		return t.fail(ctx, doing, err)
+	}
+	if n == 0 {
+		return fmt.Errorf("%s: %w", doing, none)
+	}
+	return nil
+}

@@ -1,0 +1,119 @@
+package limiter
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+// Decisions look after idle counters: each leaves a fraction of a look at some slot to be
+// done, each new counter four. So a shard that is used is gone through again and again, and idle
+// subjects stay about as few as live ones, however many come and go.
+const (
+	lookParts       = 64
+	looksPerCounter = 4 * lookParts
+)
+
+// grace is how long an idle counter is kept, so that a clock set back a little forgets nothing.
+const grace = int64(10 * time.Second / time.Microsecond)
+
+// idle tells whether forgetting c changes no later verdict.
+func (c *counter) idle(at instant) bool {
+	if c.unit == Sliding {
+		return c.log.over(at.sharp - grace - c.period)
+	}
+	return c.used == 0 || c.end+grace <= at.wall
+}
+
+// slack is the length a log's ring must have before sweep makes it smaller.
+const slack = 64
+
+// sweep looks at the next few slots, drops their idle counters and tells how much was freed.
+func (s *shard) sweep(at instant, looks int) (counters, entries int64) {
+	t := &s.subjects
+	for range min(looks, len(t.slots)) {
+		s.cursor &= uint64(len(t.slots) - 1)
+		sub := t.slots[s.cursor].subject
+		if sub == nil {
+			s.cursor++
+			continue
+		}
+		c, e := sub.prune(at)
+		counters, entries = counters+c, entries+e
+		if len(sub.counters) > 0 {
+			s.cursor++
+			continue
+		}
+		t.remove(s.cursor) // and look again at who moved up
+	}
+	return counters, entries
+}
+
+// prune drops the idle counters of s, and gives back most of what logs needed in busier times.
+func (s *subject) prune(at instant) (counters, entries int64) {
+	for i := len(s.counters) - 1; i >= 0; i-- {
+		c := &s.counters[i]
+		if c.idle(at) {
+			entries += int64(len(c.log.ring))
+			counters++
+			last := len(s.counters) - 1
+			s.counters[i] = s.counters[last]
+			s.counters[last] = counter{}
+			s.counters = s.counters[:last]
+			continue
+		}
+		if n := len(c.log.ring); n >= slack {
+			c.log.slide(at.sharp - grace - c.period)
+			if int(c.log.size-c.log.gone) <= n/8 {
+				c.log.resize(n / 4)
+				entries += int64(n - n/4)
+			}
+		}
+	}
+	return counters, entries
+}
+
+// tidy does the looks that are due in a locked shard.
+func (l *Local) tidy(s *shard, at instant) {
+	if s.due++; s.due >= lookParts {
+		l.free(s.sweep(at, int(s.due/lookParts)))
+		s.due %= lookParts
+	}
+}
+
+func (l *Local) free(counters, entries int64) {
+	l.counters.held.Add(-counters)
+	l.entries.held.Add(-entries)
+}
+
+// makeRoom looks at a few slots of every shard for idle counters. It must be called without a
+// lock held. Whoever comes while another is at it only waits for him.
+func (l *Local) makeRoom() {
+	if !l.reclaim.TryLock() {
+		l.reclaim.Lock()
+		l.reclaim.Unlock() //nolint:staticcheck // waiting is all that is wanted
+		return
+	}
+	defer l.reclaim.Unlock()
+	at := l.clock.read()
+	for i := range l.shards {
+		s := &l.shards[i]
+		s.mu.Lock()
+		l.free(s.sweep(at, 8))
+		s.mu.Unlock()
+	}
+}
+
+// gauge counts what is held up to a bound.
+type gauge struct {
+	held atomic.Int64
+	most int64
+}
+
+// take adds n, or returns false if that would be more than the bound.
+func (g *gauge) take(n int64) bool {
+	if g.held.Add(n) <= g.most {
+		return true
+	}
+	g.held.Add(-n)
+	return false
+}
