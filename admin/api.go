@@ -89,11 +89,7 @@ func (rt route) operation() huma.Operation {
 	}
 	if !rt.access.everyone {
 		op.Security = []map[string][]string{{"bearer": {}}}
-		names := make([]string, len(rt.access.anyOf))
-		for i, p := range rt.access.anyOf {
-			names[i] = "`" + string(p) + "`"
-		}
-		op.Description += "\n\nNeeds " + strings.Join(names, " or ") + "."
+		op.Description += "\n\nNeeds `" + strings.Join(texts(rt.access.anyOf), "` or `") + "`."
 	}
 	return op
 }

@@ -10,9 +10,11 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
 	"slices"
 	"strings"
 	"testing"
+	"testing/iotest"
 
 	"postern/internal/keys"
 )
@@ -358,22 +360,30 @@ func TestChunkedOversizeIsRefused(t *testing.T) {
 	wantProblem(t, read(t, w.Result()), 413, "body_too_large")
 }
 
-func TestBodyThatEndsEarlyIsRefused(t *testing.T) {
-	s := newSite(t)
-	r := httptest.NewRequest("POST", "/v1/keys", io.MultiReader(strings.NewReader(`{"name":"a"}`), brokenReader{}))
-	r.Header.Set("Authorization", "Bearer "+operatorText)
-	r.Header.Set("Content-Type", "application/json")
-	w := httptest.NewRecorder()
-	s.handler.ServeHTTP(w, r)
-	wantProblem(t, read(t, w.Result()), 400, "bad_request")
-	if len(s.registry.creds) != 0 {
-		t.Error("a key was made from half a body")
+func TestBodyThatDoesNotArriveIsRefused(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		err    error
+		status int
+		code   string
+	}{
+		{"connection lost", io.ErrUnexpectedEOF, 400, "bad_request"},
+		{"too slow", os.ErrDeadlineExceeded, 408, "request_timeout"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newSite(t)
+			r := httptest.NewRequest("POST", "/v1/keys", io.MultiReader(strings.NewReader(`{"name":"a"}`), iotest.ErrReader(c.err)))
+			r.Header.Set("Authorization", "Bearer "+operatorText)
+			r.Header.Set("Content-Type", "application/json")
+			w := httptest.NewRecorder()
+			s.handler.ServeHTTP(w, r)
+			wantProblem(t, read(t, w.Result()), c.status, c.code)
+			if len(s.registry.creds) != 0 {
+				t.Error("a key was made from half a body")
+			}
+		})
 	}
 }
-
-type brokenReader struct{}
-
-func (brokenReader) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
 
 func FuzzBody(f *testing.F) {
 	for _, seed := range []string{`{"name":"a"}`, `{"name":1}`, `{"a":{"b":[1,{"c":null}]}}`, `[]`, "\x00", `{"name":"a","name":"b"}`, `{"owner":{"type":"user"}}`} {

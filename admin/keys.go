@@ -31,7 +31,7 @@ type Key struct {
 	Metadata        map[string]string `json:"metadata" doc:"Facts of the caller's own." example:"{\"team\":\"payments\"}"`
 	ExternalID      string            `json:"external_id" doc:"Its name in another system." example:"crm-4711"`
 	Secrets         []KeySecret       `json:"secrets" doc:"Its live secrets: one, or two during a rollover."`
-	ManagedBy       string            `json:"managed_by" doc:"File and line of its declaration; empty for keys made through the API." example:""`
+	ManagedBy       string            `json:"managed_by" doc:"File and line of its declaration; empty for keys made through the API."`
 	Version         int64             `json:"version" doc:"Grows with each change; the ETag." example:"1"`
 }
 

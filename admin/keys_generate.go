@@ -36,7 +36,7 @@ type NewKey struct {
 // NewKeyOwner names the owner of a key to be made.
 type NewKeyOwner struct {
 	Type string `json:"type" enum:"user,tenant" doc:"A person, or the tenant itself." example:"tenant"`
-	ID   string `json:"id,omitempty" doc:"The person's id; left out for the tenant." example:""`
+	ID   string `json:"id,omitempty" doc:"The person's id; left out for the tenant."`
 }
 
 // CreatedKey is a new key with what is shown this once.

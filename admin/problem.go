@@ -184,12 +184,8 @@ func answer(ctx context.Context, err error) *Problem {
 	case http.StatusUnauthorized:
 		// RFC 6750, section 3: the scheme is followed by at least one parameter.
 		out.header.Set("WWW-Authenticate", `Bearer realm="postern"`)
-	case http.StatusServiceUnavailable:
+	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
 		out.header.Set("Retry-After", strconv.Itoa(max(p.retryAfter, 1)))
-	case http.StatusTooManyRequests:
-		out.header.Set("Retry-After", strconv.Itoa(max(p.retryAfter, 1)))
-	case http.StatusRequestEntityTooLarge, http.StatusRequestTimeout:
-		out.header.Set("Connection", "close") // the rest of the body is not read
 	}
 	return out
 }

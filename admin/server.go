@@ -83,6 +83,7 @@ func (s *server) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	r = r.WithContext(withCall(r.Context(), c))
 	w := &recorder{ResponseWriter: rw}
 	setHeaders(w.Header(), c.id)
+	expectBody(w, r)
 	defer func() {
 		if v := recover(); v != nil {
 			if v == http.ErrAbortHandler {
@@ -122,6 +123,20 @@ func (s *server) serve(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.mux.ServeHTTP(w, r)
+}
+
+// expectBody lets nobody hold a connection open with a body that does not come: it has bodyTimeout
+// to arrive, and an answer given before it was read is sent at once and ends the connection.
+// (net/http would otherwise wait for the body before it sends the answer.) readBody takes both back.
+func expectBody(w http.ResponseWriter, r *http.Request) {
+	if r.ContentLength == 0 {
+		return
+	}
+	if r.ProtoMajor == 1 { // HTTP/2 resets the stream alone
+		w.Header().Set("Connection", "close")
+	}
+	// Best effort: a writer without deadlines is a test's.
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTimeout))
 }
 
 // nowhere answers what no route matches: 405 when the path has other methods, else 404.

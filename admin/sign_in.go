@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"time"
 
 	"postern/internal/keys"
 )
@@ -24,7 +25,7 @@ func (s *server) signIn(ctx context.Context, r *http.Request) (keys.Actor, error
 			if wait := s.failures.failed(c.address, s.Now()); wait > 0 {
 				return keys.Actor{}, &problem{code: tooManyFailures,
 					detail:     "Too many wrong tokens came from this address.",
-					retryAfter: int((wait + 999_999_999) / 1_000_000_000)}
+					retryAfter: int((wait + time.Second - 1) / time.Second)}
 			}
 		}
 		return keys.Actor{}, err
@@ -53,12 +54,8 @@ func bearer(h http.Header) (string, error) {
 
 // permit checks the row of the permission table. Whose key it is about, the Registry checks.
 func permit(a keys.Actor, anyOf []keys.Permission) error {
-	names := make([]string, len(anyOf))
-	for i, p := range anyOf {
-		if _, ok := a.Permissions[p]; ok {
-			return nil
-		}
-		names[i] = string(p)
+	if a.Permissions.HasAny(anyOf...) {
+		return nil
 	}
-	return &problem{code: keys.PermissionDenied, detail: "This needs the permission " + strings.Join(names, " or ") + "."}
+	return &problem{code: keys.PermissionDenied, detail: "This needs the permission " + strings.Join(texts(anyOf), " or ") + "."}
 }

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -205,5 +206,67 @@ func TestThrottleConcurrent(t *testing.T) {
 	wg.Wait()
 	if passed != maxFailures {
 		t.Errorf("got %d plain failures, want %d", passed, maxFailures)
+	}
+}
+
+// TestRolesByEndpoint is the matrix of the built-in roles and the endpoints, complete: what is not
+// listed is refused.
+func TestRolesByEndpoint(t *testing.T) {
+	read := []string{"list-keys", "show-key"}
+	tokens := []string{"list-tokens", "create-token", "revoke-token"}
+	matrix := map[keys.RoleName][]string{
+		keys.RoleViewer:      read,
+		keys.RoleDeveloper:   slices.Concat(read, []string{"generate-key", "revoke-key"}),
+		keys.RoleTenantAdmin: slices.Concat(read, []string{"revoke-key"}, tokens),
+		keys.RoleAuditor:     read,
+		keys.RoleSupport:     read,
+		keys.RoleOperator:    slices.Concat(read, []string{"generate-key", "revoke-key"}, tokens),
+	}
+	s := newSite(t)
+	for _, role := range keys.BuiltinRoles() {
+		s.registry.actors["role"] = keys.Actor{Permissions: role.Permissions}
+		for _, rt := range s.handler.(*server).keyRoutes() {
+			r := s.do(rt.method, strings.Replace(rt.path, "{id}", "key_999999999999", 1), "", "Authorization", "Bearer role")
+			if got, want := r.status != 403, slices.Contains(matrix[role.Name], rt.id); got != want {
+				t.Errorf("%s %s: allowed %t, want %t (%d)", role.Name, rt.id, got, want, r.status)
+			}
+		}
+	}
+	if len(matrix) != len(keys.BuiltinRoles()) {
+		t.Errorf("the matrix knows %d roles, there are %d", len(matrix), len(keys.BuiltinRoles()))
+	}
+}
+
+// TestConcurrentRequestsDoNotMix lets two tokens work at once and checks that each answer is his.
+func TestConcurrentRequestsDoNotMix(t *testing.T) {
+	s := newSite(t)
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	ids := map[string]bool{}
+	for worker := range 8 {
+		wg.Go(func() {
+			token, tenant := operatorText, "default"
+			if worker%2 == 1 {
+				token, tenant = developerText, "acme"
+			}
+			for i := range 25 {
+				name := fmt.Sprintf("%d-%d", worker, i)
+				r := s.do("POST", "/v1/keys", `{"name":"`+name+`"}`, "Authorization", "Bearer "+token)
+				if r.status != 201 || r.object["name"] != name || r.object["tenant"] != tenant {
+					t.Errorf("%s: got %d %s", name, r.status, r.body)
+				}
+				wrong := s.do("POST", "/v1/keys", `{"n`+name+`":1}`, "Authorization", "Bearer "+token)
+				if got := wrong.fields(); !slices.Equal(got, []string{"n" + name}) {
+					t.Errorf("%s: got fields %v", name, got)
+				}
+				mu.Lock()
+				ids[r.header.Get("X-Request-Id")], ids[wrong.header.Get("X-Request-Id")] = true, true
+				mu.Unlock()
+			}
+		})
+	}
+	wg.Wait()
+	if len(ids) != 8*25*2 {
+		t.Errorf("got %d request ids for %d requests", len(ids), 8*25*2)
 	}
 }

@@ -24,7 +24,7 @@ type Access struct {
 type AccessKey struct {
 	Name      string    `yaml:"-"`
 	Where     string    `yaml:"-"` // file:line of the declaration
-	Hash      Hash      `yaml:"hash" required:"true"`
+	Hash      Hash      `yaml:"hash" required:"hash: sha256:<64 hex digits>"`
 	Kind      string    `yaml:"kind" default:"api_key" enum:"api_key|client"`
 	Tenant    string    `yaml:"tenant" default:"default" enum:"default"`
 	Owner     string    `yaml:"owner" default:"tenant" enum:"tenant" later:"user"`
@@ -41,7 +41,7 @@ type Hash [sha256.Size]byte
 type ExpiresAt struct{ time.Time }
 
 func (h *Hash) decode(d *decoder, n *node, p path) {
-	in, ok := d.text(n, p, "a hash")
+	in, ok := d.text(n, p)
 	if !ok {
 		return
 	}
@@ -52,7 +52,7 @@ func (h *Hash) decode(d *decoder, n *node, p path) {
 		d.mask(n) // it may be the key itself
 		d.problem(n.at, p, "is not the hash of a key", "write sha256:<64 hex digits>, as postern keys hash prints it for a key on its standard input")
 	case err != nil || len(sum) != len(h):
-		d.problem(n.at, p, fmt.Sprintf("sha256: needs 64 hex digits, and this is %d characters", len(digits)), "copy the whole line that postern keys hash prints")
+		d.problem(n.at, p, fmt.Sprintf("has %d characters after sha256: instead of 64 hex digits", len(digits)), "copy the whole line that postern keys hash prints")
 	}
 	copy(h[:], sum)
 }

@@ -11,10 +11,10 @@ import (
 
 // CORS says which browser origins may call a route.
 type CORS struct {
-	Origins     []string      `yaml:"origins" required:"true"` // exact origins, or "*" alone
-	Methods     []string      `yaml:"methods"`                 // none: those the route has scopes for
-	Headers     []string      `yaml:"headers"`                 // canonical names; none: the carriers' and Content-Type
-	Expose      []string      `yaml:"expose"`                  // canonical names
+	Origins     []string      `yaml:"origins" required:"origins: [https://app.example.com]"` // exact origins, or "*" alone
+	Methods     []string      `yaml:"methods"`                                               // none: those the route has scopes for
+	Headers     []string      `yaml:"headers"`                                               // canonical names; none: the carriers' and Content-Type
+	Expose      []string      `yaml:"expose"`                                                // canonical names
 	Credentials bool          `yaml:"credentials" default:"false"`
 	MaxAge      time.Duration `yaml:"max_age" default:"10m" max:"24h"`
 }

@@ -101,7 +101,7 @@ func (cs *Carriers) decode(d *decoder, n *node, p path) {
 	for i, item := range n.items {
 		at := p.to(index(i))
 		var c Carrier
-		in, ok := d.text(item, at, "text")
+		in, ok := d.text(item, at)
 		if !ok {
 			continue
 		}

@@ -96,14 +96,17 @@ func (d *decoder) value(v reflect.Value, n *node, f field, p path) {
 		return
 	}
 	if own, ok := target.(textual); ok {
-		if in, ok := d.text(n, p, "text"); ok {
+		if in, ok := d.text(n, p); ok {
 			d.accept(own.parse(d, in), p, n)
 			d.bounds(v, n, f, p)
 		}
 		return
 	}
 	if foreign(v.Type()) {
-		if in, ok := d.text(n, p, "text"); ok {
+		if in, ok := d.text(n, p); ok {
+			if _, isURL := target.(**url.URL); isURL && holdsPassword(in) {
+				d.mask(n)
+			}
 			d.accept(parseForeign(target, in), p, n)
 			d.bounds(v, n, f, p)
 		}
@@ -150,8 +153,8 @@ func (d *decoder) section(v reflect.Value, n *node, p path) {
 			d.value(inner, e.value, f, at)
 		case f.hasDefault:
 			d.fallback(inner, f, at)
-		case f.required && n.kind != broken:
-			d.problem(d.keyPlace(p), at, "is missing", "")
+		case f.required != "" && n.kind != broken:
+			d.problem(d.keyPlace(p), at, "is missing", "write it as in "+f.required)
 		case section(f.typ) != nil && f.typ.Kind() == reflect.Struct:
 			missing := &node{kind: null}
 			if n.kind == broken {
@@ -250,7 +253,7 @@ func index(i int) string { return "[" + strconv.Itoa(i) + "]" }
 // string decodes text. Text that YAML reads as a number or truth value wants quotes, because the
 // reader of the file cannot know that Postern would have taken it.
 func (d *decoder) string(v reflect.Value, n *node, f field, p path) {
-	in, ok := d.text(n, p, "text")
+	in, ok := d.text(n, p)
 	switch {
 	case !ok:
 		return
@@ -272,7 +275,7 @@ func (d *decoder) string(v reflect.Value, n *node, f field, p path) {
 }
 
 func (d *decoder) bool(v reflect.Value, n *node, p path) {
-	in, ok := d.text(n, p, "true or false")
+	in, ok := d.text(n, p)
 	switch {
 	case !ok:
 	case n.looks != textLooks && (in == "true" || in == "false"):
@@ -293,7 +296,7 @@ func (d *decoder) bool(v reflect.Value, n *node, p path) {
 }
 
 func (d *decoder) int(v reflect.Value, n *node, f field, p path) {
-	in, ok := d.text(n, p, "a whole number")
+	in, ok := d.text(n, p)
 	if !ok {
 		return
 	}
@@ -337,14 +340,17 @@ func (d *decoder) bounds(v reflect.Value, n *node, f field, p path) {
 }
 
 // text returns a scalar's text, or complains.
-func (d *decoder) text(n *node, p path, want string) (string, bool) {
+func (d *decoder) text(n *node, p path) (string, bool) {
 	switch {
+	case holdsPassword(n.joined):
+		d.mask(n)
+		d.problem(n.at, p, "is read as a map, because it is not quoted in a list inside { }", "put it in quotes")
 	case n.joined != "":
 		d.problem(n.at, p, fmt.Sprintf("%s is read as a map, because it is not quoted in a list inside { }", n.joined), fmt.Sprintf("put it in quotes: %q", n.joined))
 	case n.kind == null:
 		d.problem(n.at, p, "has no value", "write one, or remove the line")
 	case n.kind == list, n.kind == mapping:
-		d.problem(n.at, p, fmt.Sprintf("must be %s, not %s", want, n.kind), "")
+		d.problem(n.at, p, fmt.Sprintf("must be a single value, not %s", n.kind), "")
 	default:
 		return n.text, n.kind == scalar
 	}
@@ -428,5 +434,8 @@ func advice(err error) error {
 		return nil
 	}
 	what, next, _ := strings.Cut(err.Error(), "; ")
+	if near, _, guessed := strings.Cut(next, "?; "); guessed {
+		next = near + "?"
+	}
 	return complaint{what, next}
 }

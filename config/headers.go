@@ -53,8 +53,9 @@ func (h *SetHeaders) decode(d *decoder, n *node, p path) {
 		} else if _, twice := (*h)[name]; twice {
 			d.problem(e.at, at, fmt.Sprintf("header %s is set twice", name), "keep one")
 		}
-		in, ok := d.text(e.value, at, "text")
+		in, ok := d.text(e.value, at)
 		if !ok {
+			d.mask(e.value)
 			continue
 		}
 		value, err := d.headerValue(in, e.value)

@@ -1,6 +1,9 @@
 package config
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // Limiter is where limits are counted.
 type Limiter struct {
@@ -16,9 +19,11 @@ func (b *Backend) decode(d *decoder, n *node, p path) {
 		d.problem(n.at, p, "a shared limiter is not available in this version", "write local")
 		return
 	}
-	in, ok := d.text(n, p, "local")
+	in, ok := d.text(n, p)
 	if ok && in != "local" {
-		d.mask(n) // an address may hold a password
+		if strings.Contains(in, "@") {
+			d.mask(n) // an address with its password
+		}
 		d.problem(n.at, p, "a limiter other than local is not available in this version", "write local")
 	}
 	*b = Backend(in)

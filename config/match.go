@@ -13,13 +13,13 @@ import (
 
 // Match says which requests a route takes.
 type Match struct {
-	Hosts []string `yaml:"hosts"`                // lower case, without port; none: any host
-	Path  string   `yaml:"path" required:"true"` // decoded; ends with / for a whole subtree
+	Hosts []string `yaml:"hosts"`                          // lower case, without port; none: any host
+	Path  string   `yaml:"path" required:"path: /orders/"` // decoded; ends with / for a whole subtree
 }
 
 // Upstream is where a route's requests go.
 type Upstream struct {
-	Targets []*url.URL `yaml:"targets" required:"true"` // at least one; scheme, host and perhaps a base path
+	Targets []*url.URL `yaml:"targets" required:"targets: [\"http://10.0.0.5:9000\"]"` // at least one; scheme, host and perhaps a base path
 	Host    string     `yaml:"host" default:"upstream" enum:"upstream|keep"`
 }
 
@@ -72,7 +72,7 @@ func checkHost(in string) (string, error) {
 	if inner, ok := strings.CutPrefix(host, "["); ok && strings.HasSuffix(inner, "]") {
 		ip, err := netip.ParseAddr(strings.TrimSuffix(inner, "]"))
 		if err != nil || !ip.Is6() {
-			return "", complaint{fmt.Sprintf("%s is not an address", show(in)), ""}
+			return "", complaint{fmt.Sprintf("%s is not an address", show(in)), `write it as in "[2001:db8::1]"`}
 		}
 		return "[" + ip.String() + "]", nil
 	}
@@ -95,6 +95,8 @@ func parseTarget(in string) (*url.URL, error) {
 	const next = `write it as in "http://10.0.0.5:9000"`
 	u, err := url.Parse(in)
 	switch {
+	case holdsPassword(in):
+		return nil, complaint{"a target cannot hold a user or password", "write set_headers: { Authorization: env:NAME }"}
 	case !strings.Contains(in, "://"):
 		return nil, complaint{fmt.Sprintf("%s is not a URL", show(in)), fmt.Sprintf("write it with http:// or https://, as in %q", "http://"+in)}
 	case err != nil:
@@ -103,8 +105,6 @@ func parseTarget(in string) (*url.URL, error) {
 		return nil, complaint{fmt.Sprintf("an upstream speaks http or https, not %s", u.Scheme), next}
 	case u.Hostname() == "":
 		return nil, complaint{fmt.Sprintf("%s has no host", show(in)), next}
-	case u.User != nil:
-		return nil, complaint{"a target cannot hold a user or password", "write set_headers: { Authorization: env:NAME }"}
 	case strings.ContainsAny(in, "?#"):
 		return nil, complaint{"a target cannot have a query or fragment", "write scheme, host and perhaps a base path"}
 	}
@@ -120,6 +120,15 @@ func parseTarget(in string) (*url.URL, error) {
 		}
 	}
 	return u, nil
+}
+
+// holdsPassword tells whether there is a user before the host, whatever else is wrong with a URL.
+func holdsPassword(in string) bool {
+	if _, rest, ok := strings.Cut(in, "://"); ok {
+		in = rest
+	}
+	authority, _, _ := strings.Cut(in, "/")
+	return strings.Contains(authority, "@")
 }
 
 func validPort(s string) bool {

@@ -7,14 +7,14 @@ import (
 )
 
 // nearest returns the candidate that name was most likely meant to be, or "" when none is close:
-// at most one edit for each three characters.
+// at most one edit for each three characters of the longer of the two.
 func nearest(name string, candidates []string) string {
-	best, least := "", max(1, len(name)/3)+1
-	if len(name) > 64 {
+	if len(name) > maxName {
 		return ""
 	}
+	best, least := "", maxName
 	for _, c := range slices.Sorted(slices.Values(candidates)) {
-		if d := distance(plain(name), plain(c)); d < least {
+		if d := distance(plain(name), plain(c)); d < least && d <= max(1, max(len(name), len(c))/3) {
 			best, least = c, d
 		}
 	}

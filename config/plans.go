@@ -18,7 +18,7 @@ type API struct {
 // Plan is a key's limits.
 type Plan struct {
 	Name     string         `yaml:"-"`
-	Limits   PlanLimits     `yaml:"limits" required:"true"`
+	Limits   PlanLimits     `yaml:"limits" required:"limits: [2/s, 1000/day]"`
 	TimeZone *time.Location `yaml:"time_zone" default:"UTC"` // of its calendar limits
 }
 
@@ -34,13 +34,13 @@ type PlanLimit struct {
 // TenantPlan is what an organisation has bought.
 type TenantPlan struct {
 	Name        string `yaml:"-"`
-	Keys        bool   `yaml:"keys" required:"true"`
+	Keys        bool   `yaml:"keys" required:"keys: true"`
 	DefaultPlan string `yaml:"default_plan"` // "" as the policy says
 }
 
 // limitForm is the long form of a plan's limit: { limit: 500/day, per: owner }.
 type limitForm struct {
-	Limit limiter.Limit `yaml:"limit" required:"true"`
+	Limit limiter.Limit `yaml:"limit" required:"limit: 500/day"`
 	Per   string        `yaml:"per" default:"key" enum:"key|owner|tenant"`
 }
 
@@ -64,7 +64,7 @@ func (ls *PlanLimits) decode(d *decoder, n *node, p path) {
 		case item.kind == mapping && item.joined == "":
 			(*ls)[i] = d.longLimit(item, at)
 		default:
-			if in, ok := d.text(item, at, "a limit"); ok {
+			if in, ok := d.text(item, at); ok {
 				l, err := parseLimit(in)
 				d.accept(err, at, item)
 				(*ls)[i].Limit = l

@@ -101,9 +101,11 @@ func (r *report) warn(at place, p path, what, next string) {
 
 // mask keeps a literal secret out of every excerpt.
 func (r *report) mask(n *node) {
-	if n.at.line > 0 {
-		r.secrets = append(r.secrets, span{line: n.at.line, column: n.at.column, width: n.width})
+	s := span{line: n.at.line, column: n.at.column, width: n.width}
+	if n.kind != scalar {
+		s.width = maxText // to the end of the line
 	}
+	r.secrets = append(r.secrets, s)
 }
 
 // sound tells whether nothing is wrong at p or below, so that checks between settings need not

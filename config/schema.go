@@ -11,7 +11,7 @@ import (
 //
 //	yaml      its name; "-" for what is not a setting; ",inline" for settings of an embedded struct
 //	default   its value when it is not written, as it would be written
-//	required  it must be written
+//	required  it must be written, as in this example
 //	enum      the values it may have, separated by |
 //	later     further documented values, which this version does not have
 //	min, max  its bounds, as they would be written
@@ -24,7 +24,7 @@ type field struct {
 	typ        reflect.Type
 	fallback   string // default, if hasDefault
 	hasDefault bool
-	required   bool
+	required   string
 	enum       []string
 	later      []string
 	min, max   string
@@ -49,7 +49,7 @@ func fields(t reflect.Type) []field {
 		}
 		s := field{
 			name: name, index: []int{i}, typ: f.Type,
-			required: f.Tag.Get("required") == "true",
+			required: f.Tag.Get("required"),
 			enum:     alternatives(f.Tag.Get("enum")), later: alternatives(f.Tag.Get("later")),
 			min: f.Tag.Get("min"), max: f.Tag.Get("max"), names: f.Tag.Get("names"),
 		}

@@ -54,7 +54,18 @@ func (d *decoder) absolute(in string) string {
 	return filepath.Join(d.dir, in)
 }
 
-func (s *Store) parse(_ *decoder, in string) error {
+func (s *Store) decode(d *decoder, n *node, p path) {
+	in, ok := d.text(n, p)
+	if !ok {
+		return
+	}
+	if strings.Contains(in, "@") {
+		d.mask(n) // a database's address with its password
+	}
+	d.accept(s.parse(in), p, n)
+}
+
+func (s *Store) parse(in string) error {
 	kind, name, _ := strings.Cut(in, ":")
 	switch {
 	case in == "none":
@@ -63,7 +74,6 @@ func (s *Store) parse(_ *decoder, in string) error {
 	case kind == "sqlite":
 		return complaint{fmt.Sprintf("%s is not a file name", show(name)), "write a plain name, as in sqlite:postern.db; the file lies in data_dir"}
 	case kind == "env" || strings.HasPrefix(kind, "postgres"):
-		// The text may hold a password, so it is not repeated.
 		return complaint{"PostgreSQL is not available in this version", "write sqlite:postern.db, or none"}
 	default:
 		return complaint{fmt.Sprintf("%s is not a store", show(kind)), "write sqlite:NAME or none"}
@@ -72,7 +82,7 @@ func (s *Store) parse(_ *decoder, in string) error {
 }
 
 func (r *Ref) decode(d *decoder, n *node, p path) {
-	in, ok := d.text(n, p, "env:NAME or file:PATH")
+	in, ok := d.text(n, p)
 	if !ok {
 		return
 	}

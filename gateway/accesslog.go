@@ -4,7 +4,6 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
-	"time"
 )
 
 // logAccess writes the one line of a request. It never holds the raw query, which may carry
@@ -30,7 +29,7 @@ func (c *call) logAccess(end End) {
 		slog.String("path", c.path()),
 		slog.Int("status", end.Status),
 		slog.String("code", string(c.code)),
-		slog.Float64("duration_ms", float64(end.Duration/time.Microsecond)/1000),
+		slog.Int64("duration_us", end.Duration.Microseconds()),
 		slog.Int64("received", end.Received),
 		slog.Int64("sent", end.Sent),
 		slog.String("address", hostOf(c.inbound.RemoteAddr)),

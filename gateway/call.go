@@ -45,6 +45,7 @@ type call struct {
 	headers  time.Time // the upstream's headers arrived
 	left     bool      // the client was gone before the answer
 	body     *requestBody
+	stream   *stream // open while the credential is looked at again
 
 	response responseWriter
 	text     []byte                      // scratch

@@ -60,13 +60,12 @@ func newCarriers(list []Carrier) (carriers, error) {
 	return c, nil
 }
 
-// presented is the credential of a request and where it stood. The zero value is none.
+// presented is the credential of a request and where it stood. The zero value is none. Where the
+// carrier's own syntax is broken Text is empty, which is nobody's credential, so that the answer is
+// the one that unknown credentials get.
 type presented struct {
 	keys.Presented
 	from Carrier
-	// malformed tells that the carrier's own syntax is broken. Text is then empty, which is
-	// nobody's credential, so that the answer is the one that unknown credentials get.
-	malformed bool
 }
 
 // find looks for the one credential of a request. Without any it is missing_credentials, with two
@@ -75,9 +74,9 @@ type presented struct {
 func (c *carriers) find(r *http.Request, f keys.Format, p *presented) *refusal {
 	*p = presented{}
 	found := 0
-	take := func(from Carrier, text, id string, malformed bool) {
+	take := func(from Carrier, text, id string) {
 		found++
-		p.from, p.Text, p.ClientID, p.malformed = from, text, id, malformed
+		p.from, p.Text, p.ClientID = from, text, id
 	}
 	for _, name := range c.headers {
 		values := r.Header[name]
@@ -85,7 +84,7 @@ func (c *carriers) find(r *http.Request, f keys.Format, p *presented) *refusal {
 			return ambiguous("The header " + name + " is sent twice.")
 		}
 		if len(values) == 1 && values[0] != "" {
-			take(Carrier{Kind: Header, Name: name}, values[0], "", false) // X-API-Key is one by name
+			take(Carrier{Kind: Header, Name: name}, values[0], "") // X-API-Key is one by name
 		}
 	}
 	half, secretAlone := "", false
@@ -93,7 +92,7 @@ func (c *carriers) find(r *http.Request, f keys.Format, p *presented) *refusal {
 		id, secret := first(r.Header["X-Client-Id"]), first(r.Header["X-Client-Secret"])
 		switch {
 		case id != "" && secret != "":
-			take(Carrier{Kind: ClientHeaders}, secret, id, false)
+			take(Carrier{Kind: ClientHeaders}, secret, id)
 		case id != "":
 			half = "X-Client-Id is there, but X-Client-Secret is missing."
 		case secret != "":
@@ -106,7 +105,7 @@ func (c *carriers) find(r *http.Request, f keys.Format, p *presented) *refusal {
 			return ambiguous("The query parameter that holds the key is sent twice.")
 		}
 		if n == 1 && (value != "" || malformed) {
-			take(Carrier{Kind: Query, Name: name}, value, "", malformed)
+			take(Carrier{Kind: Query, Name: name}, value, "")
 		}
 	}
 	if c.bearer || c.basic {
@@ -118,11 +117,11 @@ func (c *carriers) find(r *http.Request, f keys.Format, p *presented) *refusal {
 		switch {
 		case c.bearer && strings.EqualFold(scheme, "bearer"):
 			if found == 0 || f.Parse(value).Kind != keys.NotOurs {
-				take(Carrier{Kind: Bearer}, value, "", value == "")
+				take(Carrier{Kind: Bearer}, value, "")
 			}
 		case c.basic && strings.EqualFold(scheme, "basic"):
-			id, secret, ok := decodeBasic(value)
-			take(Carrier{Kind: Basic}, secret, id, !ok)
+			id, secret := decodeBasic(value)
+			take(Carrier{Kind: Basic}, secret, id)
 		}
 	}
 	switch {
@@ -153,21 +152,21 @@ func (p *presented) strip(out *http.Request) {
 }
 
 // decodeBasic reads the credentials of RFC 7617 strictly: canonical base64 with padding, then
-// id:secret.
-func decodeBasic(value string) (id, secret string, ok bool) {
+// id:secret. Anything else comes back empty.
+func decodeBasic(value string) (id, secret string) {
 	if len(value) > 1024 {
-		return "", "", false
+		return "", ""
 	}
 	b, err := base64.StdEncoding.Strict().DecodeString(value)
 	// The decoder skips line breaks, which a header cannot hold, so the length shows them.
 	if err != nil || base64.StdEncoding.EncodedLen(len(b)) != len(value) {
-		return "", "", false
+		return "", ""
 	}
-	id, secret, ok = strings.Cut(string(b), ":")
-	if !ok || id == "" || secret == "" {
-		return "", "", false
+	id, secret, _ = strings.Cut(string(b), ":")
+	if id == "" || secret == "" {
+		return "", ""
 	}
-	return id, secret, true
+	return id, secret
 }
 
 // queryValue finds a parameter by its decoded name and returns its decoded value and how often it

@@ -69,17 +69,16 @@ func (f *failures) record(network netip.Addr, now time.Time) time.Duration {
 	return count.since.Add(failureWindow).Sub(now)
 }
 
-// makeRoom drops what is over, or else whatever the map yields first.
+// makeRoom drops one entry: the first that is over among a few, else the last of these. Looking at
+// all would make a flood from many networks dear for us.
 func (s *failureShard) makeRoom(now time.Time) {
+	const looked = 8
+	n := 0
 	for address, count := range s.counts {
-		if now.Sub(count.since) >= failureWindow {
+		n++
+		if n == looked || now.Sub(count.since) >= failureWindow {
 			delete(s.counts, address)
-		}
-	}
-	for address := range s.counts {
-		if len(s.counts) < failuresPerShard {
 			return
 		}
-		delete(s.counts, address)
 	}
 }

@@ -40,6 +40,7 @@ type Gateway struct {
 	inFlight atomic.Int64
 	draining atomic.Bool
 	tunnels  tunnels
+	streams  streams
 	servers  servers
 
 	advised   atomic.Bool  // an unlisted proxy was logged
@@ -90,6 +91,8 @@ func New(o Options) (*Gateway, error) {
 	if g.metrics, err = newMetrics(o.Metrics, o.Limiter); err != nil {
 		return nil, fmt.Errorf("build gateway: %w", err)
 	}
+	again, _ := o.Directory.(rechecker)
+	g.streams = streams{directory: again, now: g.now, every: recheckEvery}
 	g.calls.New = func() any { return g.newCall() }
 	g.proxy = g.newProxy()
 	if err := g.Swap(o.Policy); err != nil {

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"net/url"
 	"strings"
 	"sync"
@@ -141,6 +142,7 @@ type harness struct {
 	address   string
 	client    *http.Client
 	served    chan error
+	policy    *Policy
 	access    *lockedBuffer
 }
 
@@ -184,6 +186,7 @@ func start(t testing.TB, upstream http.Handler, changes ...change) *harness {
 		o.Limiter = h.limiter
 		t.Cleanup(func() { _ = h.limiter.Close() })
 	}
+	h.policy = o.Policy
 	if h.gateway, err = New(o); err != nil {
 		t.Fatal(err)
 	}
@@ -213,6 +216,19 @@ func (h *harness) serve(config *tls.Config) {
 		}
 	})
 }
+
+// switchToHTTP2 makes the harness's client speak HTTP/2 over TLS to the same gateway.
+func (h *harness) switchToHTTP2() {
+	h.t.Helper()
+	h.url = "https://" + h.serveTLS()
+	transport := &http.Transport{ForceAttemptHTTP2: true, DisableCompression: true,
+		TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
+	h.client = &http.Client{Transport: transport}
+	h.t.Cleanup(transport.CloseIdleConnections)
+}
+
+// loopback is where every test's client comes from.
+var loopback = netip.MustParsePrefix("127.0.0.0/8")
 
 // answer is a response read to its end.
 type answer struct {

@@ -23,15 +23,16 @@ type reached struct {
 type arrival struct {
 	method, target, host, body string
 	header, trailer            http.Header
+	torn                       bool // the body ended with an error
 }
 
 func (a arrival) String() string { return a.method + " " + a.host + a.target }
 
 // ServeHTTP implements http.Handler.
 func (u *reached) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	body, _ := io.ReadAll(r.Body)
+	body, err := io.ReadAll(r.Body)
 	u.mu.Lock()
-	u.seen = append(u.seen, arrival{r.Method, r.RequestURI, r.Host, string(body), r.Header.Clone(), r.Trailer.Clone()})
+	u.seen = append(u.seen, arrival{r.Method, r.RequestURI, r.Host, string(body), r.Header.Clone(), r.Trailer.Clone(), err != nil})
 	u.mu.Unlock()
 	_, _ = io.WriteString(w, "upstream")
 }
@@ -71,16 +72,22 @@ func fortress(t *testing.T) (*harness, *reached) {
 	return h, upstream
 }
 
+// testTLS is a configuration with httptest's certificate.
+func testTLS(t testing.TB) *tls.Config {
+	t.Helper()
+	s := httptest.NewTLSServer(nil)
+	defer s.Close()
+	return &tls.Config{Certificates: s.TLS.Certificates, MinVersion: tls.VersionTLS12}
+}
+
 // serveTLS serves a harness's gateway a second time, with TLS, and returns the address.
 func (h *harness) serveTLS() string {
 	h.t.Helper()
-	certified := httptest.NewTLSServer(nil)
-	h.t.Cleanup(certified.Close)
+	config := testTLS(h.t)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	config := &tls.Config{Certificates: certified.TLS.Certificates, MinVersion: tls.VersionTLS12}
 	go func() { _ = h.gateway.Serve(l, config) }() // ended by the harness's Shutdown
 	return l.Addr().String()
 }

@@ -94,10 +94,15 @@ func (roundTripper) RoundTrip(out *http.Request) (*http.Response, error) {
 	return res, err
 }
 
-// modifyResponse adds our headers to an answer that goes around WriteHeader: a tunnel's.
+// modifyResponse adds our headers to an answer that goes around WriteHeader, a tunnel's, and has
+// answers without an announced end watched.
 func modifyResponse(res *http.Response) error {
-	if res.StatusCode == http.StatusSwitchingProtocols {
-		callOf(res.Request.Context()).stamp(res.Header, res.StatusCode)
+	c := callOf(res.Request.Context())
+	switch {
+	case res.StatusCode == http.StatusSwitchingProtocols:
+		c.stamp(res.Header, res.StatusCode)
+	case res.ContentLength < 0:
+		c.stream = c.gateway.streams.add(c.principal, cutStream(c.response.ResponseWriter))
 	}
 	return nil
 }

@@ -78,6 +78,7 @@ func (w *responseWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	}
 	w.status = http.StatusSwitchingProtocols
 	w.tunnel = w.call.gateway.tunnels.add(conn)
+	w.call.stream = w.call.gateway.streams.add(w.call.principal, func() { _ = conn.Close() })
 	return w.tunnel, rw, nil
 }
 

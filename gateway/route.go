@@ -1,10 +1,9 @@
 package gateway
 
 import (
-	"cmp"
+	"errors"
 	"fmt"
 	"net/url"
-	"slices"
 	"strings"
 
 	"postern/internal/keys"
@@ -86,10 +85,10 @@ func compile(p *Policy, index int) (*route, error) {
 		return nil, err
 	}
 	if !rt.Public && len(accept) == 0 {
-		return nil, fmt.Errorf("accept is empty, so nobody could call it; name a carrier, or write public: true")
+		return nil, errors.New("accept is empty, so nobody could call it; name a carrier, or write public: true")
 	}
 	if !rt.Public && len(rt.Scopes) == 0 {
-		return nil, fmt.Errorf("scopes are missing; write {\"*\": []} for any method without a scope")
+		return nil, errors.New("scopes are missing; write {\"*\": []} for any method without a scope")
 	}
 	methods := methodsOf(&rt.Route)
 	rt.allow = strings.Join(methods, ", ")
@@ -216,13 +215,3 @@ func (rt *route) upstreamPath(target *url.URL, in *inspected) (path, rawPath str
 
 // all returns the routes in the order of Policy.Routes.
 func (t *table) all() []*route { return t.routes }
-
-// names lists the routes' names, sorted, for messages.
-func (t *table) names() []string {
-	names := make([]string, 0, len(t.routes))
-	for _, rt := range t.routes {
-		names = append(names, rt.Name)
-	}
-	slices.SortFunc(names, cmp.Compare)
-	return names
-}

@@ -53,7 +53,7 @@ func TestMethodRule(t *testing.T) {
 }
 
 func TestAuthorize(t *testing.T) {
-	rights := &keys.Rights{APIs: []keys.APIName{"orders"}, Scopes: []keys.Scope{"orders.read", "orders.write"}}
+	rights := newFakeDirectory().by[goodKey].Rights() // API orders with orders.read and orders.write
 	for _, tt := range []struct {
 		name   string
 		api    keys.APIName

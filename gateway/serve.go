@@ -121,6 +121,7 @@ func (c *call) tell() {
 	if c.body != nil {
 		end.Received, _ = c.body.finish()
 	}
+	c.gateway.streams.remove(c.stream)
 	if t := c.response.tunnel; t != nil {
 		c.gateway.tunnels.remove(t)
 		end.Received, end.Sent = t.received.Load(), t.sent.Load()

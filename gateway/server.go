@@ -91,15 +91,15 @@ func (g *Gateway) newServer() *http.Server {
 	protocols.SetHTTP1(true)
 	protocols.SetHTTP2(true)
 	return &http.Server{
-		Handler:           g.Handler(),
+		Handler: g.Handler(),
 		// net/http would answer OPTIONS * by itself, before the guard.
 		DisableGeneralOptionsHandler: true,
-		ConnContext:       watchedContext,
-		ReadHeaderTimeout: readHeaderTimeout,
-		IdleTimeout:       idleTimeout,
-		MaxHeaderBytes:    parsedHeaderBytes,
-		Protocols:         &protocols,
-		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: http2Streams},
+		ConnContext:                  watchedContext,
+		ReadHeaderTimeout:            readHeaderTimeout,
+		IdleTimeout:                  idleTimeout,
+		MaxHeaderBytes:               parsedHeaderBytes,
+		Protocols:                    &protocols,
+		HTTP2:                        &http.HTTP2Config{MaxConcurrentStreams: http2Streams},
 		// Broken handshakes and the like are everyday noise on an open port.
 		ErrorLog: slog.NewLogLogger(g.log.Handler(), slog.LevelDebug),
 	}

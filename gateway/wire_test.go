@@ -1,9 +1,11 @@
 package gateway
 
 import (
+	"bufio"
 	"bytes"
 	"io"
 	"net"
+	"net/http"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -119,4 +121,39 @@ func TestWireVerdict(t *testing.T) {
 			t.Errorf("request %d: got %q, want accepted %v", i+1, why, want)
 		}
 	}
+}
+
+// FuzzWire: the wire and net/http agree about where requests begin and end, or the wire says that
+// something is wrong.
+func FuzzWire(f *testing.F) {
+	for _, c := range wireCases {
+		f.Add([]byte(c.bytes))
+	}
+	f.Fuzz(func(t *testing.T, sent []byte) {
+		w := watchConn(scriptConn{Reader: bytes.NewReader(sent)}).(*wire)
+		r := bufio.NewReaderSize(struct{ io.Reader }{w}, 64)
+		requests := int64(0)
+		for {
+			req, err := http.ReadRequest(r)
+			if err == nil {
+				requests++
+				_, err = io.Copy(io.Discard, req.Body)
+			}
+			if w.fault.Load() != nil {
+				return // refused from here on
+			}
+			if requests > w.heads.Load() {
+				t.Fatalf("net/http reads %d requests of %q, the wire %d", requests, sent, w.heads.Load())
+			}
+			if err == io.EOF {
+				break
+			}
+			if err != nil {
+				return // net/http closes the connection
+			}
+		}
+		if requests != w.heads.Load() {
+			t.Fatalf("net/http reads %d requests of %q, the wire %d", requests, sent, w.heads.Load())
+		}
+	})
 }

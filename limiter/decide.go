@@ -43,7 +43,7 @@ func (l *Local) decide(q *Query, a *Answer, spend bool) error {
 		}
 	}()
 
-	a.Allowed = true
+	a.Allowed, a.States = true, a.States[:0]
 	for i := range q.Checks {
 		c, p := &q.Checks[i], &places[i]
 		if c.Limit.Unit != Sliding && !c.Span.Contains(at.wall) {

@@ -47,12 +47,15 @@ type Local struct {
 
 var _ Limiter = (*Local)(nil)
 
-// shardBits makes 256 shards, so that a few dozen cores seldom meet in one.
+// shardBits makes 256 shards, so that a few dozen cores seldom meet in one. A uint8 numbers them.
 const shardBits = 8
 
 // NewLocal makes an empty limiter.
 func NewLocal(o LocalOptions) *Local {
 	l := &Local{clock: newClock(o.Now), seed: maphash.MakeSeed(), shards: make([]shard, 1<<shardBits)}
+	for i := range l.shards {
+		l.shards[i].other = uint8(i)
+	}
 	l.counters.most = int64(cmp.Or(o.MaxCounters, defaultCounters))
 	l.entries.most = int64(cmp.Or(o.MaxEntries, defaultEntries))
 	return l

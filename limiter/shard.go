@@ -10,6 +10,7 @@ type shard struct {
 	subjects table
 	cursor   uint64   // the slot where sweep goes on
 	due      uint32   // looks that decisions have left for sweep, times lookParts
+	other    uint8    // the shard that was looked after last beside this one
 	_        [64]byte // keeps neighbours' locks off this cache line
 }
 

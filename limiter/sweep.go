@@ -5,12 +5,14 @@ import (
 	"time"
 )
 
-// Decisions look after idle counters: each leaves a fraction of a look at some slot to be
-// done, each new counter four. So a shard that is used is gone through again and again, and idle
-// subjects stay about as few as live ones, however many come and go.
+// Decisions look after idle counters: each leaves a fraction of a look at some slot to be done,
+// each new counter four whole ones. So idle subjects stay about as few as live ones, however many
+// come and go. What is due is done in the decision's own shard and in another one, so that a shard
+// nobody asks for any more empties too.
 const (
 	lookParts       = 64
 	looksPerCounter = 4 * lookParts
+	looksElsewhere  = 4
 )
 
 // grace is how long an idle counter is kept, so that a clock set back a little forgets nothing.
@@ -72,11 +74,18 @@ func (s *subject) prune(at instant) (counters, entries int64) {
 	return counters, entries
 }
 
-// tidy does the looks that are due in a locked shard.
+// tidy does the looks that are due in a locked shard. It never waits for another one.
 func (l *Local) tidy(s *shard, at instant) {
-	if s.due++; s.due >= lookParts {
-		l.free(s.sweep(at, int(s.due/lookParts)))
-		s.due %= lookParts
+	if s.due++; s.due < lookParts {
+		return
+	}
+	looks := int(s.due / lookParts)
+	s.due %= lookParts
+	l.free(s.sweep(at, looks))
+	s.other++
+	if other := &l.shards[s.other]; other.mu.TryLock() {
+		l.free(other.sweep(at, looksElsewhere))
+		other.mu.Unlock()
 	}
 }
 

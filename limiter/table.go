@@ -10,6 +10,8 @@ type table struct {
 	held  int
 }
 
+const smallestTable = 8
+
 // slot is free when subject is nil.
 type slot struct {
 	hash    uint64
@@ -37,18 +39,22 @@ func (t *table) ensure(hash uint64, id string) *subject {
 		return s
 	}
 	if 2*(t.held+1) > len(t.slots) {
-		old := t.slots
-		t.slots = make([]slot, max(8, 2*len(old)))
-		for _, s := range old {
-			if s.subject != nil {
-				t.put(s)
-			}
-		}
+		t.resize(max(smallestTable, 2*len(t.slots)))
 	}
 	s := &subject{id: strings.Clone(id)}
 	t.put(slot{hash, s})
 	t.held++
 	return s
+}
+
+func (t *table) resize(length int) {
+	old := t.slots
+	t.slots = make([]slot, length)
+	for _, s := range old {
+		if s.subject != nil {
+			t.put(s)
+		}
+	}
 }
 
 func (t *table) put(s slot) {
@@ -60,7 +66,8 @@ func (t *table) put(s slot) {
 	t.slots[i] = s
 }
 
-// remove frees slot i and moves later ones up, so that no search ends before its goal.
+// remove frees slot i and moves later ones up, so that no search ends before its goal. A table that
+// was once much fuller becomes smaller.
 func (t *table) remove(i uint64) {
 	mask := uint64(len(t.slots) - 1)
 	t.held--
@@ -72,4 +79,7 @@ func (t *table) remove(i uint64) {
 		}
 	}
 	t.slots[i] = slot{}
+	if n := len(t.slots) / 4; n >= smallestTable && t.held <= n/4 {
+		t.resize(n)
+	}
 }

@@ -19,9 +19,20 @@ type token struct {
 	Roles     []string   `json:"roles"`
 	Tenant    *string    `json:"tenant"`
 	Preview   string     `json:"preview"`
-	Status    string     `json:"status"`
 	CreatedAt time.Time  `json:"created_at"`
 	ExpiresAt *time.Time `json:"expires_at"`
+	RevokedAt *time.Time `json:"revoked_at"`
+}
+
+// status says in a word what the times say.
+func (t token) status(now time.Time) string {
+	switch {
+	case t.RevokedAt != nil:
+		return "revoked"
+	case t.ExpiresAt != nil && !t.ExpiresAt.After(now):
+		return "expired"
+	}
+	return "active"
 }
 
 func newTokens(g *globals) *cobra.Command {
@@ -87,7 +98,7 @@ func newTokensList(g *globals) *cobra.Command {
 			return listAll(cmd, g, client, "/v1/tokens", url.Values{}, 0,
 				[]string{"ID", "NAME", "ROLES", "STATUS", "CREATED", "EXPIRES"},
 				func(t token) []string {
-					return []string{t.ID, t.Name, strings.Join(t.Roles, ", "), t.Status, when(&t.CreatedAt, ""), when(t.ExpiresAt, "never")}
+					return []string{t.ID, t.Name, strings.Join(t.Roles, ", "), t.status(time.Now()), when(&t.CreatedAt, ""), when(t.ExpiresAt, "never")}
 				})
 		},
 	}

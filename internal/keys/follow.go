@@ -104,7 +104,7 @@ func (d *Directory) Follow(ctx context.Context) error {
 
 // catchUp applies every change that is there.
 func (d *Directory) catchUp(ctx context.Context) error {
-	batch, before := changesBatch, 0
+	batch := changesBatch
 	for {
 		after, _ := d.progress.at()
 		began := d.now()
@@ -132,12 +132,15 @@ func (d *Directory) catchUp(ctx context.Context) error {
 		case first < last:
 			// A full batch may end in the middle of a change: go on with that change as a whole.
 			d.progress.reach(last - 1)
-			batch, before = changesBatch, 0
-		case len(changes) > before:
-			batch, before = 2*batch, len(changes)
-		case len(changes) < batch:
-			// Asked for more, the store gave the same: this is the whole change, or all that the
-			// store ever gives of it. To go past it could lose a revocation.
+			batch = changesBatch
+		case len(changes) == batch:
+			batch *= 2
+		case len(changes) > changesBatch:
+			d.progress.reach(last)
+			return nil
+		default:
+			// Asked for more, the store gave the same: perhaps it never gives more. To go past a
+			// change that was not seen whole could lose a revocation. See declareChunk.
 			return fmt.Errorf("read change %d: it has %d records or more, which is too many", last, len(changes))
 		}
 	}

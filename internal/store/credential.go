@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,14 +20,14 @@ type credentialRow struct {
 	bun.BaseModel `bun:"table:credentials"`
 
 	ChangeSeq keys.Seq
-	ID        keys.CredentialID
-	Version   int64
 	Deleted   int
 	Record    []byte
+	ID        keys.CredentialID
+	Version   int64
 	Details   string
 }
 
-var credentialColumns = []string{"change_seq", "id", "version", "deleted", "record", "details"}
+var credentialColumns = []string{"change_seq", "deleted", "record", "id", "version", "details"}
 
 // details is the half of a credential that decides nothing.
 type details struct {
@@ -110,10 +111,10 @@ func (r *reader) at(t time.Time) time.Time {
 }
 
 const (
-	insertCredential = `INSERT INTO credentials (deleted, record, change_seq, id, version, details, tenant, kind, owner_type, owner_id,
+	insertCredential = `INSERT INTO credentials (change_seq, deleted, record, id, version, details, tenant, kind, owner_type, owner_id,
 		owner_key, name_key, apis, status, managed, created_at, updated_at, expires_at)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING`
-	updateCredential = `UPDATE credentials SET deleted = ?, record = ?, change_seq = ?, id = ?, version = ?, details = ?, tenant = ?,
+	updateCredential = `UPDATE credentials SET change_seq = ?, deleted = ?, record = ?, id = ?, version = ?, details = ?, tenant = ?,
 		kind = ?, owner_type = ?, owner_id = ?, owner_key = ?, name_key = ?, apis = ?, status = ?, managed = ?, created_at = ?,
 		updated_at = ?, expires_at = ? WHERE id = ? AND version = ?`
 )
@@ -124,44 +125,37 @@ func (t *transaction) PutCredential(ctx context.Context, c keys.Credential) erro
 	if c.Version < 1 {
 		return fmt.Errorf("%s: version %d: a new record has version 1", doing, c.Version)
 	}
-	args, err := credentialArgs(&c)
+	args, err := credentialArgs(&c, t.next+1)
 	if err != nil {
 		return fmt.Errorf("%s: %w", doing, err)
 	}
+	query, none := insertCredential, keys.ErrDuplicate
 	var old []keys.StoredSecret
 	if c.Version > 1 {
+		query, none, args = updateCredential, keys.ErrConflict, append(args, string(c.ID), c.Version-1)
 		if old, err = t.storedSecrets(ctx, c.ID, c.Version-1); err != nil {
 			return t.fail(ctx, doing, err)
 		}
 	}
-	added, err := t.newDigests(ctx, &c)
-	if err != nil {
+	// The digests first: when one is taken, or the row is refused, giving them back undoes it all.
+	added := without(c.Secrets, old)
+	if err := t.takeDigests(ctx, c.ID, added); err != nil {
 		return t.fail(ctx, doing, err)
 	}
-	// From here on nothing is refused but by an insertion that meets its id, which comes first.
-	query := insertCredential
-	if c.Version > 1 {
-		query, args = updateCredential, append(args, string(c.ID), c.Version-1)
+	n, err := t.exec(ctx, query, args...)
+	if err == nil && n == 0 {
+		err = errors.Join(none, t.giveDigests(ctx, c.ID, added))
 	}
-	const changeSeq = 2
-	args[changeSeq] = int64(t.next + 1)
-	switch n, err := t.exec(ctx, query, args...); {
-	case err != nil:
-		return t.fail(ctx, doing, err)
-	case n == 0 && c.Version == 1:
-		return fmt.Errorf("%s: %w", doing, keys.ErrDuplicate)
-	case n == 0:
-		return fmt.Errorf("%s: %w", doing, keys.ErrConflict)
+	if err == nil {
+		t.number()
+		err = t.giveDigests(ctx, c.ID, without(old, c.Secrets))
 	}
-	t.number()
-	if err := t.moveDigests(ctx, &c, old, added); err != nil {
-		return t.fail(ctx, doing, err)
-	}
-	return nil
+	return t.fail(ctx, doing, err)
 }
 
-// credentialArgs are the values of a row in the order that both statements above have them.
-func credentialArgs(c *keys.Credential) ([]any, error) {
+// credentialArgs are the values of a row in the order that both statements above have them,
+// with the change number seq.
+func credentialArgs(c *keys.Credential, seq keys.Seq) ([]any, error) {
 	record, err := appendRecord(make([]byte, 0, 512), c)
 	if err != nil {
 		return nil, err
@@ -183,7 +177,7 @@ func credentialArgs(c *keys.Credential) ([]any, error) {
 		expires = micros(c.ExpiresAt)
 	}
 	args := make([]any, 0, 20)
-	return append(args, deleted, record, int64(0), string(c.ID), c.Version, string(rest), string(c.Tenant), string(c.Kind),
+	return append(args, int64(seq), deleted, record, string(c.ID), c.Version, string(rest), string(c.Tenant), string(c.Kind),
 		string(c.Owner.Type), c.Owner.ID, fold(c.Owner.Name), fold(c.Name), apisColumn(c.APIs), string(c.Status), managed,
 		micros(c.CreatedAt), micros(c.UpdatedAt), expires), nil
 }
@@ -231,65 +225,37 @@ func (t *transaction) storedSecrets(ctx context.Context, id keys.CredentialID, v
 	return c.Secrets, rows.Close()
 }
 
-// newDigests returns the digests of c that are not its own yet. ErrDuplicate when one is another
-// credential's, or there twice.
-func (t *transaction) newDigests(ctx context.Context, c *keys.Credential) ([]keys.Digest, error) {
-	var added []keys.Digest
-	for i := range c.Secrets {
-		digest := c.Secrets[i].Digest
-		for j := range i {
-			if c.Secrets[j].Digest == digest {
-				return nil, fmt.Errorf("secret %q: %w", c.Secrets[i].ID, keys.ErrDuplicate)
-			}
-		}
-		owner, err := t.digestOwner(ctx, digest)
-		switch {
-		case err != nil:
-			return nil, err
-		case owner == "":
-			added = append(added, digest)
-		case owner != string(c.ID) || c.Version == 1:
-			return nil, fmt.Errorf("secret %q: %w", c.Secrets[i].ID, keys.ErrDuplicate)
+// without returns the secrets of list whose digests are not in other.
+func without(list, other []keys.StoredSecret) []keys.StoredSecret {
+	var out []keys.StoredSecret
+	for i := range list {
+		same := func(s keys.StoredSecret) bool { return s.Digest == list[i].Digest }
+		if !slices.ContainsFunc(other, same) {
+			out = append(out, list[i])
 		}
 	}
-	return added, nil
+	return out
 }
 
-// digestOwner returns whose the digest is, "" for nobody's.
-func (t *transaction) digestOwner(ctx context.Context, d keys.Digest) (owner string, err error) {
-	stmt, err := t.stmt(ctx, "SELECT credential FROM secrets WHERE digest = ?")
-	if err != nil {
-		return "", err
-	}
-	rows, err := stmt.QueryContext(ctx, d[:])
-	if err != nil {
-		return "", err
-	}
-	defer rows.Close() //nolint:errcheck // rows.Err tells
-	if rows.Next() {
-		if err := rows.Scan(&owner); err != nil {
-			return "", err
-		}
-	}
-	return owner, rows.Err()
-}
-
-// moveDigests gives back the digests that c no longer has and takes the added ones.
-func (t *transaction) moveDigests(ctx context.Context, c *keys.Credential, old []keys.StoredSecret, added []keys.Digest) error {
-	for i := range old {
-		kept := false
-		for j := range c.Secrets {
-			kept = kept || c.Secrets[j].Digest == old[i].Digest
-		}
-		if kept {
-			continue
-		}
-		if _, err := t.exec(ctx, "DELETE FROM secrets WHERE digest = ? AND credential = ?", old[i].Digest[:], string(c.ID)); err != nil {
+// takeDigests makes the digests of added the credential's. When one is taken already, also by an
+// earlier one of added, it takes none and returns ErrDuplicate.
+func (t *transaction) takeDigests(ctx context.Context, id keys.CredentialID, added []keys.StoredSecret) error {
+	for i := range added {
+		n, err := t.exec(ctx, "INSERT INTO secrets (digest, credential) VALUES (?, ?) ON CONFLICT (digest) DO NOTHING", added[i].Digest[:], string(id))
+		if err != nil {
 			return err
 		}
+		if n == 0 {
+			return errors.Join(fmt.Errorf("secret %q: %w", added[i].ID, keys.ErrDuplicate), t.giveDigests(ctx, id, added[:i]))
+		}
 	}
-	for i := range added {
-		if _, err := t.exec(ctx, "INSERT INTO secrets (digest, credential) VALUES (?, ?)", added[i][:], string(c.ID)); err != nil {
+	return nil
+}
+
+// giveDigests frees digests of the credential's.
+func (t *transaction) giveDigests(ctx context.Context, id keys.CredentialID, gone []keys.StoredSecret) error {
+	for i := range gone {
+		if _, err := t.exec(ctx, "DELETE FROM secrets WHERE digest = ? AND credential = ?", gone[i].Digest[:], string(id)); err != nil {
 			return err
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/uptrace/bun"
 
@@ -208,8 +209,21 @@ func (r *reader) filter(q *bun.SelectQuery, f keys.CredentialFilter) {
 // database's own lower does. By way of the upper case, because some letters have two lower ones (σ, ς).
 // It is what both the searched columns and the search text go through.
 func fold(s string) string {
+	if ascii(s) {
+		return strings.ToLower(s)
+	}
 	s = strings.ToLower(strings.ToUpper(strings.ToValidUTF8(s, "\uFFFD")))
 	return strings.ReplaceAll(s, "\x00", "\uFFFD") // text ends at a NUL for LIKE
+}
+
+// ascii tells whether s is ASCII without NUL, which needs none of the care.
+func ascii(s string) bool {
+	for i := range len(s) {
+		if s[i] == 0 || s[i] >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
 }
 
 // escapeLike takes the meaning from the wildcards of LIKE … ESCAPE '\'.

@@ -13,7 +13,7 @@ import (
 	"postern/internal/keys"
 )
 
-// loadChunk is how many rows a reader takes at a time: long enough that starting a query costs
+// loadChunk is how many change numbers a reader takes at a time: long enough that starting a query costs
 // nothing, short enough that readers end together and a context's end is noticed.
 const loadChunk = 16384
 
@@ -26,19 +26,18 @@ func (s *Store) Load(ctx context.Context, v keys.LoadVisitor) (keys.Seq, error) 
 		return 0, s.fail(ctx, doing, err)
 	}
 	defer release(readers)
-	last, err := loadTenants(ctx, readers[0], v)
-	if err != nil {
+	if err := loadTenants(ctx, readers[0], v); err != nil {
 		return 0, s.fail(ctx, doing, err)
 	}
 
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	var next atomic.Int64 // first row number that no reader has taken
+	var next atomic.Int64 // the first change number that no reader has taken
 	var wg sync.WaitGroup
 	for _, tx := range readers {
 		wg.Go(func() {
 			l := loader{tx: tx, words: make(words), visit: v.Credential, store: s}
-			for first := next.Add(loadChunk) - loadChunk; first <= last && ctx.Err() == nil; first = next.Add(loadChunk) - loadChunk {
+			for first := next.Add(loadChunk) - loadChunk; first <= int64(seq) && ctx.Err() == nil; first = next.Add(loadChunk) - loadChunk {
 				if err := l.chunk(ctx, first); err != nil {
 					cancel(err)
 				}
@@ -90,26 +89,22 @@ func release(readers []bun.Tx) {
 	}
 }
 
-// loadTenants visits every tenant and returns the number of the last credential's row.
-func loadTenants(ctx context.Context, tx bun.Tx, v keys.LoadVisitor) (last int64, err error) {
+// loadTenants visits every tenant.
+func loadTenants(ctx context.Context, tx bun.Tx, v keys.LoadVisitor) error {
 	var rows []tenantRow
 	if err := tx.NewSelect().Model(&rows).Column(tenantColumns...).Order("id").Scan(ctx); err != nil {
-		return 0, err
+		return err
 	}
 	for i := range rows {
 		t, err := rows[i].tenant()
 		if err != nil {
-			return 0, err
+			return err
 		}
 		if err := v.Tenant(t); err != nil {
-			return 0, err
+			return err
 		}
 	}
-	var n sql.NullInt64
-	if err := tx.QueryRowContext(ctx, "SELECT max(n) FROM credentials").Scan(&n); err != nil {
-		return 0, err
-	}
-	return n.Int64, nil
+	return nil
 }
 
 // loader reads chunks of credentials on one of the snapshots.
@@ -120,10 +115,10 @@ type loader struct {
 	store *Store
 }
 
-// chunk visits the live credentials among the loadChunk rows from first on. It reads one column,
+// chunk visits the live credentials whose last change is one of the loadChunk from first on. It reads one column,
 // the record, and by database/sql alone: a column costs as much as all of our own work on a row.
 func (l *loader) chunk(ctx context.Context, first int64) error {
-	query := l.store.dialect.placeholders("SELECT record FROM credentials WHERE n >= ? AND n < ? AND deleted = 0")
+	query := l.store.dialect.placeholders("SELECT record FROM credentials WHERE change_seq >= ? AND change_seq < ? AND deleted = 0")
 	// Without the context's cancellation, which the driver would watch anew for every row.
 	rows, err := l.tx.Tx.QueryContext(context.WithoutCancel(ctx), query, first, first+loadChunk)
 	if err != nil {
@@ -137,7 +132,7 @@ func (l *loader) chunk(ctx context.Context, first int64) error {
 		}
 		c, err := parseRecord(record, l.words)
 		if err != nil {
-			l.store.log.ErrorContext(ctx, "a stored credential cannot be read; it lets nobody in", "row", first, "error", err)
+			l.store.log.ErrorContext(ctx, "a stored credential cannot be read; it lets nobody in", "error", err)
 			continue
 		}
 		if err := l.visit(c); err != nil {

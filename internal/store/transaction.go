@@ -10,8 +10,9 @@ import (
 	"postern/internal/keys"
 )
 
-// transaction is keys.Tx. Each Put checks before it writes, and the lock on head keeps the answer
-// true, so that a refused Put has written nothing and the transaction can go on.
+// transaction is keys.Tx. A refused Put leaves nothing behind, and the transaction can go on: rows
+// that would collide are found by ON CONFLICT and counted, because an error of the database would
+// end a PostgreSQL transaction.
 type transaction struct {
 	reader
 	tx    bun.Tx
@@ -72,7 +73,12 @@ func (t *transaction) exec(ctx context.Context, query string, args ...any) (int6
 	if err != nil {
 		return 0, err
 	}
-	res, err := s.ExecContext(ctx, args...)
+	// No statement of ours waits or runs long under the lock, so the context is looked at between
+	// them: to watch it during each, the driver starts a goroutine.
+	if err := ctx.Err(); err != nil {
+		return 0, err
+	}
+	res, err := s.ExecContext(context.WithoutCancel(ctx), args...)
 	if err != nil {
 		return 0, err
 	}

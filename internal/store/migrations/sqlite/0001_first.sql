@@ -31,13 +31,13 @@ CREATE TABLE tenants (
 ) STRICT;
 
 -- record and details are the credential. The columns after them are copies to search, filter and
--- sort by; nothing is decided by them. n, deleted and record come first because the load at start
--- reads these three of every row.
+-- sort by; nothing is decided by them. A row's key is the number of its last change, so that the
+-- change feed and the load at start read the table in its own order. They read the first three
+-- columns of every row.
 CREATE TABLE credentials (
-    n          INTEGER NOT NULL PRIMARY KEY,
+    change_seq INTEGER NOT NULL PRIMARY KEY,
     deleted    INTEGER NOT NULL,
     record     BLOB    NOT NULL,
-    change_seq INTEGER NOT NULL UNIQUE,
     id         TEXT    NOT NULL UNIQUE,
     version    INTEGER NOT NULL,
     details    TEXT    NOT NULL,
@@ -55,9 +55,9 @@ CREATE TABLE credentials (
     expires_at INTEGER NOT NULL -- the largest number for never
 ) STRICT;
 
-CREATE INDEX credentials_created ON credentials (created_at, id) WHERE deleted = 0;
-CREATE INDEX credentials_tenant ON credentials (tenant, created_at, id) WHERE deleted = 0;
-CREATE INDEX credentials_owner ON credentials (tenant, owner_type, owner_id, status, expires_at) WHERE deleted = 0;
+CREATE INDEX credentials_created ON credentials (created_at) WHERE deleted = 0;
+CREATE INDEX credentials_tenant ON credentials (tenant, created_at) WHERE deleted = 0;
+CREATE INDEX credentials_owner ON credentials (tenant, owner_id) WHERE deleted = 0;
 
 -- Every digest in use, so that none is given out twice. The secrets themselves are in the record.
 CREATE TABLE secrets (

@@ -1,0 +1,192 @@
+package limiter
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"time"
+)
+
+// TestTable compares the table with a map over random insertions and removals, with hashes so
+// alike that most ids collide.
+func TestTable(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 1))
+	var table table
+	hashes := map[string]uint64{}
+	there := map[string]*subject{}
+	for range 200_000 {
+		id := fmt.Sprint(r.IntN(60))
+		if _, ok := hashes[id]; !ok {
+			hashes[id] = r.Uint64N(8) * 0x2000_0000_0000_0007
+		}
+		if got := table.find(hashes[id], id); got != there[id] {
+			t.Fatalf("find %s: got %p, want %p", id, got, there[id])
+		}
+		if r.IntN(2) == 0 {
+			s := table.ensure(hashes[id], id)
+			if s.id != id || there[id] != nil && s != there[id] {
+				t.Fatalf("ensure %s: got %p of %s, want %p", id, s, s.id, there[id])
+			}
+			there[id] = s
+		} else if len(table.slots) > 0 {
+			if i := r.Uint64N(uint64(len(table.slots))); table.slots[i].subject != nil {
+				delete(there, table.slots[i].subject.id)
+				table.remove(i)
+			}
+		}
+		if table.held != len(there) {
+			t.Fatalf("got %d held, want %d", table.held, len(there))
+		}
+	}
+}
+
+// TestWindowStaysSmall: no history needs more than about two thousand entries.
+func TestWindowStaysSmall(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 1))
+	var w window
+	now, width, longest := int64(1_700_000_000_000_000), int64(1_000_000), 0
+	for range 300_000 {
+		now += r.Int64N(1500)
+		n := []int64{1000, 1001, 5000, 1 << 30}[r.IntN(4)]
+		if w.slide(now-width)+1 > n {
+			continue
+		}
+		if w.full(now) {
+			w.grow()
+			longest = max(longest, len(w.ring))
+		}
+		w.add(now, 1, Limit{N: n, Window: time.Second}.grain())
+	}
+	if longest < 1024 || longest > 2048 {
+		t.Errorf("got a ring of %d, want 1024 to 2048", longest)
+	}
+}
+
+// TestSweep: decisions themselves drop what is idle, all of it, and give back what logs needed.
+func TestSweep(t *testing.T) {
+	now := time.UnixMicro(1_790_000_000_000_000)
+	l := NewLocal(LocalOptions{Now: func() time.Time { return now }})
+	day := NewCalendar(Day, nil)
+	decide := func(subject string, limits ...Limit) {
+		t.Helper()
+		q := &Query{Cost: 1}
+		for _, limit := range limits {
+			c := Check{Counter: Counter{Subject: subject}, Limit: limit}
+			if limit.Unit == Day {
+				c.Span = day.At(now)
+			}
+			q.Checks = append(q.Checks, c)
+		}
+		var a Answer
+		if err := l.Decide(context.Background(), q, &a); err != nil {
+			t.Fatal(err)
+		}
+	}
+	second, daily := Limit{N: 2, Window: time.Second}, Limit{N: 1000, Unit: Day}
+	busy := Limit{N: 1000, Window: time.Hour}
+	steady := make([]string, 50)
+	for i := range steady {
+		steady[i] = fmt.Sprint("steady ", i)
+	}
+	for i := range 1000 {
+		decide(fmt.Sprint("other ", i), second, daily)
+		decide("busy", busy)
+		now = now.Add(time.Microsecond)
+	}
+	if c, e := l.counters.held.Load(), l.entries.held.Load(); c != 2001 || e != 1000*smallestRing+1024 {
+		t.Fatalf("got %d counters and %d entries, want 2001 and %d", c, e, 1000*smallestRing+1024)
+	}
+	// settles lets few subjects go on until that is all that is held.
+	settles := func(what string, counters, entries int64) {
+		t.Helper()
+		for i := range 2_000_000 {
+			decide(steady[i%len(steady)], second)
+			if l.counters.held.Load() == counters && l.entries.held.Load() == entries {
+				return
+			}
+		}
+		t.Errorf("%s: got %d counters and %d entries, want %d and %d", what, l.counters.held.Load(), l.entries.held.Load(), counters, entries)
+	}
+	n := int64(len(steady))
+	for range 2 {
+		for _, subject := range steady {
+			decide(subject, second)
+		}
+		now = now.Add(20 * time.Second)
+	}
+	settles("windows over", 1000+1+n, n*smallestRing+1024)
+	now = now.Add(time.Hour - 35*time.Second) // the busy log is over, but kept for its grace
+	decide("busy", busy)
+	now = now.Add(30 * time.Second)
+	settles("log nearly empty", 1000+1+n, n*smallestRing+slack/4)
+	now = now.Add(24 * time.Hour)
+	settles("day over", n, n*smallestRing)
+}
+
+// TestSweepConcurrent has goroutines come and go with subjects while a full limiter makes room,
+// then compares what is held with what is counted.
+func TestSweepConcurrent(t *testing.T) {
+	l := NewLocal(LocalOptions{MaxCounters: 300, MaxEntries: 2000})
+	l.clock.micro -= 3_600_000_000
+	var wg sync.WaitGroup
+	for g := range 4 {
+		wg.Go(func() {
+			r := rand.New(rand.NewPCG(uint64(g), 1))
+			var a Answer
+			for range 4_000 {
+				q := &Query{Cost: 1}
+				for i := range 1 + r.IntN(3) {
+					c := Check{Counter: Counter{Level: Level(i), Subject: fmt.Sprint(r.IntN(400))}, Limit: Limit{N: 50, Window: time.Millisecond}}
+					q.Checks = append(q.Checks, c)
+				}
+				_ = l.Decide(context.Background(), q, &a) // ErrFull is expected here
+			}
+		})
+	}
+	wg.Wait()
+	var counters, entries int64
+	for i := range l.shards {
+		for _, s := range l.shards[i].subjects.slots {
+			if s.subject == nil {
+				continue
+			}
+			for _, c := range s.subject.counters {
+				counters++
+				entries += int64(len(c.log.ring))
+			}
+		}
+	}
+	if c, e := l.counters.held.Load(), l.entries.held.Load(); c != counters || e != entries || c > 300 || e > 2000 {
+		t.Errorf("got %d counters and %d entries by the gauges, %d and %d by looking", c, e, counters, entries)
+	}
+}
+
+// TestClock rounds away from the limit on both sides.
+func TestClock(t *testing.T) {
+	for _, c := range []struct {
+		name        string
+		base, now   int64 // ns since the epoch
+		sharp, late int64 // µs
+	}{
+		{"whole", 5_000, 9_000, 9, 9},
+		{"between", 5_000, 9_001, 9, 10},
+		{"both between", 5_999, 9_001, 9, 10},
+		{"almost whole", 5_001, 9_999, 9, 10},
+		{"base between, now whole", 5_001, 9_000, 9, 9},
+		{"the base", 5_001, 5_001, 5, 6},
+		{"before the base", 5_000, 4_001, 4, 5},
+		{"whole before the base", 5_999, 4_000, 4, 4},
+		{"before the epoch", 5_999, -1, -1, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			at := c.base
+			clock := newClock(func() time.Time { return time.Unix(0, at) })
+			at = c.now
+			if got, want := clock.read(), (instant{c.sharp, c.late, c.sharp}); got != want {
+				t.Errorf("got %+v, want %+v", got, want)
+			}
+		})
+	}
+}
