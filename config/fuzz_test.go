@@ -5,7 +5,6 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"postern/config"
 )
@@ -26,11 +25,7 @@ func FuzzParse(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
-		begun := time.Now()
 		c, warnings, err := config.Parse("fuzz.yaml", text, config.LoadOptions{})
-		if took := time.Since(begun); took > 2*time.Second {
-			t.Fatalf("took %v", took)
-		}
 		var problems *config.Problems
 		switch {
 		case err == nil && c == nil:

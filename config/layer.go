@@ -172,12 +172,9 @@ func (d *decoder) addFlags(l *layers, flags map[string]any) error {
 			d.problem(at, nil, "is no setting", meant(unknown, known))
 			continue
 		}
-		n := d.given
-		var value *node
+		value := literal(flags[name], at)
 		if in, isText := flags[name].(string); isText {
-			value = n(in, f, p, at)
-		} else {
-			value = literal(flags[name], at)
+			value = d.given(in, f, p, at)
 		}
 		if err := l.add(p, value); err != nil {
 			return err

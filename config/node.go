@@ -13,6 +13,7 @@ type node struct {
 	text    string // scalars: the text, unquoted
 	looks   looks  // scalars: what YAML takes the text for
 	entries []entry
+	index   map[string]int // of entries by key, made when first needed
 	items   []*node
 	at      place
 	width   int    // characters that the value takes on its first line, to mask it
@@ -78,7 +79,13 @@ func (n *node) entry(key string) *entry {
 	if n == nil {
 		return nil
 	}
-	if i := slices.IndexFunc(n.entries, func(e entry) bool { return e.key == key }); i >= 0 {
+	if n.index == nil { // thousands of keys may be declared, and each is looked up several times
+		n.index = make(map[string]int, len(n.entries))
+		for i, e := range n.entries {
+			n.index[e.key] = i
+		}
+	}
+	if i, ok := n.index[key]; ok {
 		return &n.entries[i]
 	}
 	return nil
@@ -103,6 +110,13 @@ type path []string
 // to returns the path extended. It never shares memory with another extension of p.
 func (p path) to(parts ...string) path {
 	return append(slices.Clip(p), parts...)
+}
+
+// touches tells whether one of the paths is the other, or holds it. The empty path is the file as a
+// whole and touches nothing.
+func (p path) touches(q path) bool {
+	n := min(len(p), len(q))
+	return n > 0 && slices.Equal(p[:n], q[:n])
 }
 
 // String is the path as people write it, as in routes.orders.scopes."*"[0].

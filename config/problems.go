@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -108,14 +109,6 @@ func (r *report) mask(n *node) {
 	r.secrets = append(r.secrets, s)
 }
 
-// sound tells whether nothing is wrong at p or below, so that checks between settings need not
-// repeat in other words what was said already.
-func (r *report) sound(p ...string) bool {
-	return !slices.ContainsFunc(r.problems, func(f finding) bool {
-		return len(f.path) >= len(p) && slices.Equal(f.path[:len(p)], p)
-	})
-}
-
 // err returns the problems in the order of the file, those from elsewhere after them; or nil.
 func (r *report) err() error {
 	if len(r.problems) == 0 {
@@ -171,9 +164,20 @@ func (r *report) excerpt(line, column int) string {
 		shown, after = shown[:width], "…"
 	}
 	caret = min(caret, len(shown)) + utf8.RuneCountInString(before)
-	text := strings.ReplaceAll(before+string(shown)+after, "\t", " ") // one column each, as they are counted
+	text := strings.Map(harmless, before+string(shown)+after)
 	number := fmt.Sprintf("%5d", line)
 	return fmt.Sprintf("%s | %s\n%s | %s^", number, text, strings.Repeat(" ", len(number)), strings.Repeat(" ", caret))
+}
+
+// harmless keeps a file from moving the cursor or the caret of who looks at the excerpt.
+func harmless(r rune) rune {
+	switch {
+	case r == '\t':
+		return ' ' // one column, as it is counted
+	case unicode.IsControl(r):
+		return utf8.RuneError
+	}
+	return r
 }
 
 // lines splits a text as positions count it.

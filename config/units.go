@@ -65,19 +65,6 @@ func parseDuration(s string) (time.Duration, error) {
 	return time.Duration(n) * each, nil
 }
 
-// formatDuration writes a duration so that parseDuration reads it back.
-func formatDuration(d time.Duration) string {
-	for _, u := range []struct {
-		name string
-		each time.Duration
-	}{{"d", 24 * time.Hour}, {"h", time.Hour}, {"m", time.Minute}, {"s", time.Second}} {
-		if d >= u.each && d%u.each == 0 {
-			return strconv.FormatInt(int64(d/u.each), 10) + u.name
-		}
-	}
-	return strconv.FormatInt(d.Milliseconds(), 10) + "ms"
-}
-
 // Size is a number of bytes, or Unlimited.
 type Size int64
 

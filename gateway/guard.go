@@ -32,6 +32,7 @@ type inspected struct {
 // listener and protocol, exactly once per request. It does not allocate for a request that it lets
 // pass, unless its path holds escapes or its host capitals.
 func inspect(r *http.Request, in *inspected) *refusal {
+	*in = inspected{}
 	w := wireOf(r)
 	if w != nil {
 		if why := w.verdict(); why != "" {

@@ -36,19 +36,20 @@ func TestReady(t *testing.T) {
 	}
 }
 
-// TestDrainFailsNothing drains under load: requests go on being served during the delay, and those
-// that run are finished. Clients follow Connection: close and stop when the gateway is not ready,
-// as a load balancer makes them.
+// TestConcurrentDrainFailsNothing drains under load: requests go on being served during the delay, and those
+// that run are finished. Clients follow Connection: close and turn away once the gateway is not
+// ready, as a load balancer makes them.
 func TestConcurrentDrainFailsNothing(t *testing.T) {
 	h := start(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		_, _ = io.WriteString(w, "ok")
-	}), func(o *Options) { o.Drain = Drain{Delay: 200 * time.Millisecond, Timeout: 5 * time.Second} })
+	}), func(o *Options) { o.Drain = Drain{Delay: 500 * time.Millisecond, Timeout: 5 * time.Second} })
 	var served, closing atomic.Int64
 	var clients sync.WaitGroup
 	for range 8 {
 		clients.Go(func() {
-			for h.gateway.Ready() == nil || closing.Load() < 50 {
+			for leaving := false; !leaving; {
+				leaving = h.gateway.Ready() != nil // one more request, and then elsewhere
 				r := h.request("POST", "/", strings.NewReader("body"))
 				r.Header.Set("X-API-Key", goodKey)
 				res, err := h.client.Do(r)

@@ -32,13 +32,16 @@ type wire struct {
 	head    head
 	kept    int  // bytes of a line that began in an earlier read
 	long    bool // and that there were more than fit
-	last    byte // of what came of that line
 	partial [wireLine]byte
+	tail    [wireTail]byte // the last bytes that came of that line
 }
 
 // wireLine is how much of a line is kept when it is torn over reads. Only names and short values
 // matter; a longer line that does matter is a fault.
 const wireLine = 512
+
+// wireTail is as much of a torn line's end as is kept: a version and a carriage return.
+const wireTail = len("HTTP/1.1\r")
 
 // head is what one header section says about framing and address.
 type head struct {
@@ -160,7 +163,7 @@ func (w *wire) follow(p []byte) {
 				continue
 			}
 			w.keep(line)
-			body, long, ok := w.partial[:w.kept], w.long, w.last == '\r'
+			body, long, ok := w.partial[:w.kept], w.long, w.tail[wireTail-1] == '\r'
 			if ok && !long {
 				body = body[:len(body)-1]
 			}
@@ -170,7 +173,7 @@ func (w *wire) follow(p []byte) {
 	}
 }
 
-// keep remembers the beginning and the last byte of a torn line.
+// keep remembers the beginning and the end of a torn line.
 func (w *wire) keep(p []byte) {
 	if len(p) == 0 {
 		return
@@ -178,7 +181,12 @@ func (w *wire) keep(p []byte) {
 	n := copy(w.partial[w.kept:], p)
 	w.kept += n
 	w.long = w.long || n < len(p)
-	w.last = p[len(p)-1]
+	if len(p) < wireTail {
+		copy(w.tail[:], w.tail[len(p):])
+		copy(w.tail[wireTail-len(p):], p)
+	} else {
+		copy(w.tail[:], p[len(p)-wireTail:])
+	}
 }
 
 // line takes one line without its end; crlf tells whether that was CR LF. long: only the line's
@@ -238,9 +246,10 @@ func (w *wire) requestLine(line []byte, long bool) {
 			return
 		}
 	}
-	// A long line's version is not at hand. HTTP/1.0 matters only with Transfer-Encoding, which
-	// the guard cannot see then; so a long line counts as 1.0 and is refused with it.
-	w.head.http10 = long || !bytes.HasSuffix(line, []byte("HTTP/1.1"))
+	if long {
+		line = w.tail[:wireTail-1]
+	}
+	w.head.http10 = !bytes.HasSuffix(line, []byte("HTTP/1.1"))
 }
 
 // field notes the fields that frame or address a request.
@@ -295,7 +304,7 @@ func (w *wire) headEnds() {
 	case h.codings > 0 && h.lengths > 0:
 		w.fail("The request has both Content-Length and Transfer-Encoding.")
 	case h.codings > 0 && h.http10:
-		w.fail("Transfer-Encoding needs HTTP/1.1, and a shorter request line.")
+		w.fail("Transfer-Encoding needs HTTP/1.1.")
 	case h.authority != "" && h.hosts != 1:
 		w.fail("The request's target and its Host name different hosts.")
 	case h.codings > 0:

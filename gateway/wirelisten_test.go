@@ -119,7 +119,7 @@ func TestTunnelBehindTheWire(t *testing.T) {
 		_ = rw.Flush()
 		_, _ = io.Copy(conn, rw)
 	})
-	h := start(t, echo, onRoute(func(r *Route) { r.WebSocket = true }))
+	h := start(t, echo, onRoute(func(r *Route) { r.WebSocket, r.Public = true, true }))
 	for name, conn := range map[string]net.Conn{"plain": h.dial(), "TLS": dialTLS(t, h.serveTLS(), "http/1.1")} {
 		t.Run(name, func(t *testing.T) {
 			_ = conn.SetDeadline(time.Now().Add(5 * time.Second))

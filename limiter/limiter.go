@@ -18,7 +18,7 @@ type Limiter interface {
 	// An error means that the limiter could not know (ErrUnavailable, ErrFull, or the context's
 	// error): it is never a refusal, and nothing has been charged unless the error says otherwise.
 	// A check whose limit is smaller than q.Cost can never be met; it is ErrCostExceedsLimit, and
-	// callers are expected to have ruled it out. So they are ErrInvalidQuery.
+	// callers are expected to have ruled it out, as they have what is ErrInvalidQuery.
 	//
 	// The limiter's own clock decides. If it lies outside a check's Span, the error is
 	// ErrPeriodOver: the caller asks its Calendar again and calls once more; if that fails too,

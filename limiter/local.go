@@ -3,6 +3,7 @@ package limiter
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"hash/maphash"
 	"sync"
@@ -42,7 +43,10 @@ type Local struct {
 	shards   []shard
 	counters gauge
 	entries  gauge
-	reclaim  sync.Mutex // held by the one who makes room
+	reclaim  struct {
+		sync.Mutex       // held by the one who makes room
+		inVain     int64 // when that last failed, in µs
+	}
 }
 
 var _ Limiter = (*Local)(nil)
@@ -85,8 +89,7 @@ func (l *Local) answer(ctx context.Context, q *Query, a *Answer, spend bool) err
 		return fmt.Errorf("decide limits: %w", err)
 	}
 	err := l.decide(q, a, spend)
-	if err == ErrFull {
-		l.makeRoom()
+	if errors.Is(err, ErrFull) && l.makeRoom() {
 		err = l.decide(q, a, spend)
 	}
 	if err != nil {

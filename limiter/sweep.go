@@ -67,7 +67,7 @@ func (s *subject) prune(at instant) (counters, entries int64) {
 			c.log.slide(at.sharp - grace - c.period)
 			if int(c.log.size-c.log.gone) <= n/8 {
 				c.log.resize(n / 4)
-				entries += int64(n - n/4)
+				entries += 0
 			}
 		}
 	}
@@ -94,23 +94,37 @@ func (l *Local) free(counters, entries int64) {
 	l.entries.held.Add(-entries)
 }
 
-// makeRoom looks at a few slots of every shard for idle counters. It must be called without a
-// lock held. Whoever comes while another is at it only waits for him.
-func (l *Local) makeRoom() {
+// makeRoom looks at a few slots of every shard for idle counters, and tells whether it is worth
+// trying again. It must be called without a lock held. Whoever comes while another is at it only
+// waits for him; and after a search in vain nobody searches for a while, because a full limiter is
+// no time to be slow.
+func (l *Local) makeRoom() bool {
 	if !l.reclaim.TryLock() {
 		l.reclaim.Lock()
-		l.reclaim.Unlock() //nolint:staticcheck // waiting is all that is wanted
-		return
+		defer l.reclaim.Unlock()
+		return true
 	}
 	defer l.reclaim.Unlock()
 	at := l.clock.read()
+	if since := at.sharp - l.reclaim.inVain; 0 <= since && since < pause {
+		return false
+	}
+	before := l.counters.held.Load() + l.entries.held.Load()
 	for i := range l.shards {
 		s := &l.shards[i]
 		s.mu.Lock()
 		l.free(s.sweep(at, 8))
 		s.mu.Unlock()
 	}
+	if l.counters.held.Load()+l.entries.held.Load() < before {
+		return true
+	}
+	l.reclaim.inVain = at.sharp
+	return false
 }
+
+// pause is how long after a search in vain makeRoom does not search again, in µs.
+const pause = 10_000
 
 // gauge counts what is held up to a bound.
 type gauge struct {

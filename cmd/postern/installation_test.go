@@ -50,12 +50,13 @@ func (l *logBuffer) String() string {
 // startProgram runs a configuration, given without version and listen, in a folder of its own.
 func startProgram(t *testing.T, yaml string) *running {
 	t.Helper()
-	return startProgramIn(t, t.TempDir(), yaml)
+	return startProgramIn(t, t.TempDir(), yaml, "")
 }
 
-func startProgramIn(t *testing.T, dir, yaml string) *running {
+// startProgramIn uses a folder that holds files already; redirect is the address of listen.http, or "".
+func startProgramIn(t *testing.T, dir, yaml, redirect string) *running {
 	t.Helper()
-	text := "version: 1\nlisten: { gateway: \"127.0.0.1:0\", admin: \"127.0.0.1:0\" }\ndrain: { delay: 0s, timeout: 2s }\n" + yaml
+	text := fmt.Sprintf("version: 1\nlisten: { gateway: \"127.0.0.1:0\", admin: \"127.0.0.1:0\", http: %q }\ndrain: { delay: 0s, timeout: 2s }\n", redirect) + yaml
 	path := filepath.Join(dir, "gateway.yaml")
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)

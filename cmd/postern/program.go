@@ -38,8 +38,8 @@ type program struct {
 	loaded    atomic.Bool
 	serving   chan struct{} // closed when the first request can be answered
 
-	gatewayListener, adminListener, probesListener net.Listener
-	gatewayTLS, adminTLS                           *tls.Config
+	gatewayListener, adminListener, probesListener, redirectListener net.Listener
+	gatewayTLS, adminTLS                                             *tls.Config
 }
 
 // build makes every part and binds every port; nothing is served yet. messages receives the log.
@@ -148,6 +148,7 @@ func (p *program) listen(ctx context.Context) (err error) {
 		{"listen.gateway", p.cfg.Listen.Gateway, &p.gatewayListener},
 		{"listen.admin", p.cfg.Listen.Admin, &p.adminListener},
 		{"listen.probes", p.cfg.Listen.Probes, &p.probesListener},
+		{"listen.http", p.cfg.Listen.HTTP, &p.redirectListener},
 	} {
 		if l.address == "" {
 			continue
@@ -178,6 +179,10 @@ func (p *program) serve(ctx context.Context) error {
 	p.serveControl(group, p.admin, p.adminListener, p.adminTLS)
 	if p.probes != nil {
 		p.serveControl(group, p.probes, p.probesListener, nil)
+	}
+	if p.redirectListener != nil {
+		_, port, _ := net.SplitHostPort(p.gatewayListener.Addr().String()) // a TCP listener's address always splits
+		group.Go(func() error { return p.gateway.ServeRedirect(p.redirectListener, port) })
 	}
 	group.Go(func() error {
 		if err := p.load(work, group); err != nil {
@@ -279,7 +284,7 @@ func (p *program) Degraded() []string {
 // close releases what build took. It may be called on a half-built program.
 func (p *program) close() error {
 	var errs []error
-	for _, l := range []net.Listener{p.gatewayListener, p.adminListener, p.probesListener} {
+	for _, l := range []net.Listener{p.gatewayListener, p.adminListener, p.probesListener, p.redirectListener} {
 		if l != nil {
 			_ = l.Close() // closed by its server already when it served
 		}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"sync"
 	"testing"
 	"time"
 )
@@ -123,70 +122,4 @@ func TestSweep(t *testing.T) {
 	settles("log nearly empty", 1000+1+n, n*smallestRing+slack/4)
 	now = now.Add(24 * time.Hour)
 	settles("day over", n, n*smallestRing)
-}
-
-// TestSweepConcurrent has goroutines come and go with subjects while a full limiter makes room,
-// then compares what is held with what is counted.
-func TestSweepConcurrent(t *testing.T) {
-	l := NewLocal(LocalOptions{MaxCounters: 300, MaxEntries: 2000})
-	l.clock.micro -= 3_600_000_000
-	var wg sync.WaitGroup
-	for g := range 4 {
-		wg.Go(func() {
-			r := rand.New(rand.NewPCG(uint64(g), 1))
-			var a Answer
-			for range 4_000 {
-				q := &Query{Cost: 1}
-				for i := range 1 + r.IntN(3) {
-					c := Check{Counter: Counter{Level: Level(i), Subject: fmt.Sprint(r.IntN(400))}, Limit: Limit{N: 50, Window: time.Millisecond}}
-					q.Checks = append(q.Checks, c)
-				}
-				_ = l.Decide(context.Background(), q, &a) // ErrFull is expected here
-			}
-		})
-	}
-	wg.Wait()
-	var counters, entries int64
-	for i := range l.shards {
-		for _, s := range l.shards[i].subjects.slots {
-			if s.subject == nil {
-				continue
-			}
-			for _, c := range s.subject.counters {
-				counters++
-				entries += int64(len(c.log.ring))
-			}
-		}
-	}
-	if c, e := l.counters.held.Load(), l.entries.held.Load(); c != counters || e != entries || c > 300 || e > 2000 {
-		t.Errorf("got %d counters and %d entries by the gauges, %d and %d by looking", c, e, counters, entries)
-	}
-}
-
-// TestClock rounds away from the limit on both sides.
-func TestClock(t *testing.T) {
-	for _, c := range []struct {
-		name        string
-		base, now   int64 // ns since the epoch
-		sharp, late int64 // µs
-	}{
-		{"whole", 5_000, 9_000, 9, 9},
-		{"between", 5_000, 9_001, 9, 10},
-		{"both between", 5_999, 9_001, 9, 10},
-		{"almost whole", 5_001, 9_999, 9, 10},
-		{"base between, now whole", 5_001, 9_000, 9, 9},
-		{"the base", 5_001, 5_001, 5, 6},
-		{"before the base", 5_000, 4_001, 4, 5},
-		{"whole before the base", 5_999, 4_000, 4, 4},
-		{"before the epoch", 5_999, -1, -1, 0},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			at := c.base
-			clock := newClock(func() time.Time { return time.Unix(0, at) })
-			at = c.now
-			if got, want := clock.read(), (instant{c.sharp, c.late, c.sharp}); got != want {
-				t.Errorf("got %+v, want %+v", got, want)
-			}
-		})
-	}
 }

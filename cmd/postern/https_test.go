@@ -1,0 +1,97 @@
+package main
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"fmt"
+	"math/big"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+// writeCertificate makes a self-signed certificate for 127.0.0.1 and returns a pool that trusts it.
+func writeCertificate(t *testing.T, dir string) *x509.CertPool {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "postern test"},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, DNSNames: []string{"api.example.com"},
+		KeyUsage: x509.KeyUsageDigitalSignature, IsCA: true, BasicConstraintsValid: true,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	certificate := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+	for name, text := range map[string][]byte{
+		"cert.pem": certificate,
+		"key.pem":  pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}),
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM(certificate)
+	return pool
+}
+
+// TestHTTPS serves with certificate files: HTTP/2 and HTTP/1.1 over TLS, and a redirect from plain
+// HTTP.
+func TestHTTPS(t *testing.T) {
+	dir := t.TempDir()
+	pool := writeCertificate(t, dir)
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprint(w, r.Header.Get("X-Forwarded-Proto"))
+	}))
+	defer upstream.Close()
+	redirect := freeAddress(t)
+	r := startProgramIn(t, dir, mainConfig(upstream.URL, "100/s")+"tls: { cert_file: cert.pem, key_file: key.pem }\n", redirect)
+	key := r.generate(`{"kind":"api_key","name":"k","apis":["main"]}`)
+
+	for _, protocol := range []string{"HTTP/2.0", "HTTP/1.1"} {
+		t.Run(protocol, func(t *testing.T) {
+			transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}, ForceAttemptHTTP2: protocol == "HTTP/2.0"}
+			defer transport.CloseIdleConnections()
+			req, err := http.NewRequest(http.MethodGet, r.gateway+"/x", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			req.Header.Set("X-API-Key", key.Secret)
+			resp, text := do(t, &http.Client{Transport: transport}, req)
+			if resp.StatusCode != http.StatusOK || resp.Proto != protocol || text != "https" {
+				t.Errorf("got %d over %s, upstream was told %q; want 200 over %s and https", resp.StatusCode, resp.Proto, text, protocol)
+			}
+		})
+	}
+
+	t.Run("redirect", func(t *testing.T) {
+		client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+		req, err := http.NewRequest(http.MethodPost, "http://"+redirect+"/x?y=z", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, _ := do(t, client, req)
+		if got, want := resp.Header.Get("Location"), r.gateway+"/x?y=z"; resp.StatusCode != http.StatusPermanentRedirect || got != want {
+			t.Errorf("got %d to %q, want 308 to %q", resp.StatusCode, got, want)
+		}
+	})
+}

@@ -1,0 +1,94 @@
+package gateway
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"testing"
+	"time"
+
+	"postern/internal/keys"
+	"postern/limiter"
+)
+
+// decider is a gateway with the real directory and limiter, and requests of n keys.
+func decider(t testing.TB, n int) (*Gateway, []*http.Request) {
+	t.Helper()
+	format, err := keys.NewFormat("pst")
+	if err != nil {
+		t.Fatal(err)
+	}
+	catalog := &keys.Catalog{
+		APIs: map[keys.APIName]keys.API{"orders": {Name: "orders", Scopes: map[keys.Scope]string{"orders.read": ""}}},
+		Plans: map[keys.PlanName]*keys.Plan{"standard": {Name: "standard", Zone: time.UTC, Limits: []keys.PlanLimit{
+			{Limit: limiter.Limit{N: 1000, Unit: limiter.Sliding, Window: time.Second}}, {Limit: limiter.Limit{N: 1e9, Unit: limiter.Day}}}}},
+		Policy: keys.Policy{KeysEnabled: true, DefaultPlan: "standard"},
+	}
+	directory := keys.NewDirectory(keys.DirectoryOptions{Format: format, Catalog: catalog})
+	random := rand.NewChaCha8([32]byte{})
+	declared := make([]keys.Declared, n)
+	requests := make([]*http.Request, n)
+	for i := range declared {
+		_, secret, err := format.NewKey(random, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		declared[i] = keys.Declared{Name: fmt.Sprint("key", i), Kind: keys.APIKey, Plan: "standard",
+			Hash: sha256.Sum256([]byte(secret.Reveal())), APIs: []keys.APIName{"orders"}, Where: fmt.Sprint("test:", i+1)}
+		r := httptest.NewRequest("GET", "/orders/1?x=1", nil)
+		r.RemoteAddr = "192.0.2.1:4711"
+		r.Header.Set("Accept", "*/*")
+		r.Header.Set("User-Agent", "bench")
+		r.Header.Set("Authorization", "Bearer "+secret.Reveal())
+		requests[i] = r
+	}
+	if err := directory.LoadDeclared(declared); err != nil {
+		t.Fatal(err)
+	}
+	local := limiter.NewLocal(limiter.LocalOptions{})
+	t.Cleanup(func() { _ = local.Close() })
+	g, err := New(Options{
+		Policy: &Policy{
+			Accept: []Carrier{{Kind: Bearer}, {Kind: XAPIKey}, {Kind: Basic}, {Kind: ClientHeaders}}, LegacyRateLimit: true,
+			Routes: []Route{{Name: "orders", Path: "/orders/", Hosts: []string{"example.com"}, API: "orders", Cost: 1, MaxBody: -1,
+				Targets: []*url.URL{{Scheme: "http", Host: "127.0.0.1:9"}}, Scopes: map[string][]keys.Scope{"GET": {"orders.read"}}}},
+		},
+		Directory: directory, Limiter: local, Format: format,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return g, requests
+}
+
+// decideOnce is what happens to a request before it is passed on.
+func decideOnce(t testing.TB, g *Gateway, w http.ResponseWriter, r *http.Request) {
+	c := g.begin(w, r)
+	if x := c.decide(r); x != nil {
+		t.Errorf("refused: %+v", x)
+	}
+	g.release(c)
+}
+
+func BenchmarkDecision(b *testing.B) {
+	g, requests := decider(b, 100_000)
+	w := httptest.NewRecorder()
+	b.ReportAllocs()
+	i := 0
+	for b.Loop() {
+		decideOnce(b, g, w, requests[i*7919%len(requests)])
+		i++
+	}
+}
+
+func TestDecisionAllocatesLittle(t *testing.T) {
+	g, requests := decider(t, 3)
+	w := httptest.NewRecorder()
+	decideOnce(t, g, w, requests[0])
+	if n := testing.AllocsPerRun(100, func() { decideOnce(t, g, w, requests[0]) }); n > 2 {
+		t.Errorf("a decision allocates %.0f times, want at most 2", n)
+	}
+}

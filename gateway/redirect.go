@@ -1,0 +1,60 @@
+package gateway
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+
+	"postern/internal/keys"
+)
+
+// ServeRedirect accepts plain HTTP on l until Shutdown and sends every caller to the same address
+// over HTTPS, at the given port. It passes nothing on, looks at no credential, and redirects to
+// hosts that a route knows only: it must not send people wherever a forged Host says.
+func (g *Gateway) ServeRedirect(l net.Listener, httpsPort string) error {
+	srv := g.newServer()
+	srv.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { g.redirect(w, r, httpsPort) })
+	if !g.servers.add(srv) {
+		_ = l.Close()
+		return nil
+	}
+	capped := newCappedListener(l, g.limits, func() []netip.Prefix { return g.snapshot.Load().trusted })
+	if err := srv.Serve(watchListener(capped, nil, readHeaderTimeout)); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve %s: %w", l.Addr(), err)
+	}
+	return nil
+}
+
+func (g *Gateway) redirect(w http.ResponseWriter, r *http.Request, httpsPort string) {
+	snapshot := g.snapshot.Load()
+	var c call
+	c.identify(r, false)
+	var in inspected
+	x := inspect(r, &in)
+	if x == nil && !snapshot.table.knows(in.host) {
+		x = refuse(keys.RouteNotFound)
+	}
+	if x != nil {
+		x.closeConn = true
+		snapshot.refuser.write(w, r, c.id, nil, x)
+		return
+	}
+	host := in.host
+	if httpsPort != "443" {
+		host = net.JoinHostPort(in.host, httpsPort)
+	} else if ip := net.ParseIP(in.host); ip != nil && ip.To4() == nil {
+		host = "[" + in.host + "]"
+	}
+	w.Header().Set(headerRequestID, c.id)
+	w.Header().Set("Location", "https://"+host+r.URL.RequestURI())
+	w.Header().Set("Connection", "close")
+	// 308 keeps the method and body, so that a call to the wrong scheme is not turned into a GET.
+	w.WriteHeader(http.StatusPermanentRedirect)
+}
+
+// knows tells whether any route could take a request to the host.
+func (t *table) knows(host string) bool {
+	return t.byHost[host] != nil || len(t.any.exact)+len(t.any.below) > 0
+}
