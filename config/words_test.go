@@ -41,6 +41,14 @@ func TestParseSize(t *testing.T) {
 	}
 }
 
+func TestNearestUnit(t *testing.T) {
+	for in, want := range map[string]string{"MB": "MiB", "mb": "MiB", "M": "MiB", "k": "KiB", "Kb": "KiB", "gib": "GiB", "T": "TiB", "b": "B", "PiB": "", "s": ""} {
+		if got := nearestUnit(in); got != want {
+			t.Errorf("nearestUnit(%q) = %q, want %q", in, got, want)
+		}
+	}
+}
+
 func TestNearest(t *testing.T) {
 	known := []string{"listen", "limiter", "log", "plans", "policy", "max_keys_per_user", "max_keys_per_tenant"}
 	for in, want := range map[string]string{

@@ -1,6 +1,7 @@
 package limiter
 
 import (
+	"context"
 	"testing"
 	"time"
 )
@@ -30,5 +31,34 @@ func TestClock(t *testing.T) {
 				t.Errorf("got %+v, want %+v", got, want)
 			}
 		})
+	}
+}
+
+// TestBetweenMicroseconds: a clock finer than 1 µs does not let a window of real time exceed its
+// limit, nor keep a unit for more than 1 µs beyond it.
+func TestBetweenMicroseconds(t *testing.T) {
+	at := int64(900)
+	l := NewLocal(LocalOptions{Now: func() time.Time { return time.Unix(0, at) }})
+	q := &Query{Cost: 1, Checks: []Check{{Limit: Limit{N: 1, Window: time.Second}}}}
+	for _, step := range []struct {
+		ns      int64
+		allowed bool
+	}{
+		{900, true},
+		{1_000_000_000, false}, // 900 ns too early
+		{1_000_000_899, false},
+		{1_000_000_999, false}, // kept for 99 ns longer than needed
+		{1_000_001_000, true},
+		{2_000_000_999, false},
+		{2_000_001_000, true}, // the time before was a whole one
+	} {
+		at = step.ns
+		var a Answer
+		if err := l.Decide(context.Background(), q, &a); err != nil {
+			t.Fatal(err)
+		}
+		if a.Allowed != step.allowed {
+			t.Errorf("at %d ns: got %v, want %v", at, a.Allowed, step.allowed)
+		}
 	}
 }

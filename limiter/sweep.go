@@ -67,7 +67,7 @@ func (s *subject) prune(at instant) (counters, entries int64) {
 			c.log.slide(at.sharp - grace - c.period)
 			if int(c.log.size-c.log.gone) <= n/8 {
 				c.log.resize(n / 4)
-				entries += 0
+				entries += int64(n - n/4)
 			}
 		}
 	}

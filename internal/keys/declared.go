@@ -128,11 +128,7 @@ func (d *Directory) LoadDeclared(ds []Declared) error {
 		c := one.credential(cat, Tenant{ID: one.Tenant}, d.vault)
 		next[c.ID] = c
 	}
-	for id := range d.declared.current {
-		if _, stays := next[id]; !stays {
-			d.put(id, d.ids.versionOf(id)+1, nil)
-		}
-	}
+	// What is new comes before what ends: a key that only changes its name is known at every instant.
 	for id, c := range next {
 		if old, was := d.declared.current[id]; was && sameDeclared(old, c) {
 			continue
@@ -141,6 +137,11 @@ func (d *Directory) LoadDeclared(ds []Declared) error {
 		d.vault.SealSecret(c.ID, &c.Secrets[0])
 		d.vault.SealCredential(&c)
 		d.apply(&c)
+	}
+	for id := range d.declared.current {
+		if _, stays := next[id]; !stays {
+			d.put(id, d.ids.versionOf(id)+1, nil)
+		}
 	}
 	d.declared.current = next
 	d.loaded.Store(true)

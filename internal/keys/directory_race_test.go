@@ -106,6 +106,49 @@ func TestConcurrentGenerateKeepsTheCap(t *testing.T) {
 	}
 }
 
+// TestConcurrentRenameNeverLosesAKey declares one secret under two names in turn; its caller must
+// not notice, with and without a store.
+func TestConcurrentRenameNeverLosesAKey(t *testing.T) {
+	h := declaredHouse(t)
+	alone := NewDirectory(DirectoryOptions{Format: h.format, Catalog: h.catalog, AcceptImported: true})
+	for name, c := range map[string]struct {
+		d       *Directory
+		declare func([]Declared) error
+	}{
+		"with a store": {h.dir, func(ds []Declared) error { return h.registry.Declare(t.Context(), ds) }},
+		"without":      {alone, alone.LoadDeclared},
+	} {
+		t.Run(name, func(t *testing.T) {
+			rename := func(i int) {
+				if err := c.declare([]Declared{declared(fmt.Sprint("name ", i%2), "text")}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			rename(0)
+			stop := make(chan struct{})
+			var callers sync.WaitGroup
+			callers.Go(func() {
+				for {
+					select {
+					case <-stop:
+						return
+					default:
+					}
+					if _, code := c.d.Authenticate(Presented{Text: "text"}, h.clock.Now()); code != Admitted {
+						t.Errorf("got %q in between", code)
+						return
+					}
+				}
+			})
+			for i := range 200 {
+				rename(i + 1)
+			}
+			close(stop)
+			callers.Wait()
+		})
+	}
+}
+
 // TestConcurrentVault uses one vault from many goroutines: pooled states must not mix.
 func TestConcurrentVault(t *testing.T) {
 	v := testVault(t)

@@ -119,21 +119,3 @@ func BenchmarkAuthenticate(b *testing.B) {
 		})
 	})
 }
-
-func TestAuthenticateDoesNotAllocate(t *testing.T) {
-	d, _ := filledDirectory(testVault(t), 1000, OwnerTenant)
-	now := time.Now()
-	for name, c := range map[string]struct {
-		text string
-		want Code
-	}{"hit": {sampleText(7), Admitted}, "miss": {sampleText(5000), InvalidCredentials}, "malformed": {"hello", InvalidCredentials}} {
-		n := testing.AllocsPerRun(200, func() {
-			if p, code := d.Authenticate(Presented{Text: c.text}, now); code != c.want || p != nil && p.Rights().Header == "" {
-				t.Fatal(code)
-			}
-		})
-		if n != 0 {
-			t.Errorf("%s: %v allocations, want none", name, n)
-		}
-	}
-}

@@ -112,14 +112,7 @@ func (d *Directory) catchUp(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("read changes after %d: %w", after, err)
 		}
-		for i := range changes {
-			switch c := &changes[i]; {
-			case c.Credential != nil:
-				d.apply(c.Credential)
-			case c.Tenant != nil:
-				d.policy.setTenant(*c.Tenant)
-			}
-		}
+		d.applyAll(changes)
 		d.lastRead.Store(&began)
 		if len(changes) == 0 {
 			return nil
@@ -142,6 +135,24 @@ func (d *Directory) catchUp(ctx context.Context) error {
 			// Asked for more, the store gave the same: perhaps it never gives more. To go past a
 			// change that was not seen whole could lose a revocation. See declareChunk.
 			return fmt.Errorf("read change %d: it has %d records or more, which is too many", last, len(changes))
+		}
+	}
+}
+
+// applyAll applies changes, tombstones last: the key of one may live on under another id, and shall
+// be known at every instant.
+func (d *Directory) applyAll(changes []Change) {
+	for i := range changes {
+		switch c := &changes[i]; {
+		case c.Tenant != nil:
+			d.policy.setTenant(*c.Tenant)
+		case c.Credential.DeletedAt.IsZero():
+			d.apply(c.Credential)
+		}
+	}
+	for i := range changes {
+		if c := changes[i].Credential; c != nil && !c.DeletedAt.IsZero() {
+			d.apply(c)
 		}
 	}
 }

@@ -146,7 +146,9 @@ func TestFollowRefusesToSkip(t *testing.T) {
 
 func TestDeclareManyStaysWithinABatch(t *testing.T) {
 	h := newHouse(t)
+	h.store.mu.Lock()
 	h.store.mostRows = changesBatch
+	h.store.mu.Unlock()
 	var ds []Declared
 	for i := range 3*declareChunk - 1 {
 		ds = append(ds, Declared{Name: fmt.Sprintf("k%d", i), Hash: sha256.Sum256(fmt.Append(nil, i))})

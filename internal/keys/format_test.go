@@ -155,15 +155,6 @@ func edits(text string, fn func(how, edited string)) {
 	}
 }
 
-func TestParseDoesNotAllocate(t *testing.T) {
-	f := testFormat(t)
-	_, key, _ := f.NewKey(nil, false)
-	text := key.Reveal()
-	if n := testing.AllocsPerRun(100, func() { f.Parse(text) }); n != 0 {
-		t.Errorf("Parse allocates %v times", n)
-	}
-}
-
 func TestNewFormatChecksPrefix(t *testing.T) {
 	for prefix, ok := range map[string]bool{
 		"pst": true, "ab": true, "a1": true, "abcdefghij": true,

@@ -25,6 +25,9 @@ func (r *Registry) Revoke(ctx context.Context, a Actor, id CredentialID, reason 
 			return absent("key", string(id))
 		}
 		if !a.may(KeysRevoke, KeysRevokeAny, &c) {
+			if a.owns(&c) {
+				return r.denied(KeysRevoke)
+			}
 			return r.denied(KeysRevokeAny)
 		}
 		if err := r.revocable(&c); err != nil {

@@ -139,16 +139,16 @@ func (t *transaction) PutCredential(ctx context.Context, c keys.Credential) erro
 	}
 	// The digests first: when one is taken, or the row is refused, giving them back undoes it all.
 	added := without(c.Secrets, old)
-	if err := t.takeDigests(ctx, c.ID, added); err != nil {
+	if err := t.takeDigests(ctx, added); err != nil {
 		return t.fail(ctx, doing, err)
 	}
 	n, err := t.exec(ctx, query, args...)
 	if err == nil && n == 0 {
-		err = errors.Join(none, t.giveDigests(ctx, c.ID, added))
+		err = errors.Join(none, t.giveDigests(ctx, added))
 	}
 	if err == nil {
 		t.number()
-		err = t.giveDigests(ctx, c.ID, without(old, c.Secrets))
+		err = t.giveDigests(ctx, without(old, c.Secrets))
 	}
 	return t.fail(ctx, doing, err)
 }
@@ -237,25 +237,25 @@ func without(list, other []keys.StoredSecret) []keys.StoredSecret {
 	return out
 }
 
-// takeDigests makes the digests of added the credential's. When one is taken already, also by an
+// takeDigests marks the digests of added as in use. When one is taken already, also by an
 // earlier one of added, it takes none and returns ErrDuplicate.
-func (t *transaction) takeDigests(ctx context.Context, id keys.CredentialID, added []keys.StoredSecret) error {
+func (t *transaction) takeDigests(ctx context.Context, added []keys.StoredSecret) error {
 	for i := range added {
-		n, err := t.exec(ctx, "INSERT INTO secrets (digest, credential) VALUES (?, ?) ON CONFLICT (digest) DO NOTHING", added[i].Digest[:], string(id))
+		n, err := t.exec(ctx, "INSERT INTO secrets (digest) VALUES (?) ON CONFLICT (digest) DO NOTHING", added[i].Digest[:])
 		if err != nil {
 			return err
 		}
 		if n == 0 {
-			return errors.Join(fmt.Errorf("secret %q: %w", added[i].ID, keys.ErrDuplicate), t.giveDigests(ctx, id, added[:i]))
+			return errors.Join(fmt.Errorf("secret %q: %w", added[i].ID, keys.ErrDuplicate), t.giveDigests(ctx, added[:i]))
 		}
 	}
 	return nil
 }
 
-// giveDigests frees digests of the credential's.
-func (t *transaction) giveDigests(ctx context.Context, id keys.CredentialID, gone []keys.StoredSecret) error {
+// giveDigests frees digests that were in use.
+func (t *transaction) giveDigests(ctx context.Context, gone []keys.StoredSecret) error {
 	for i := range gone {
-		if _, err := t.exec(ctx, "DELETE FROM secrets WHERE digest = ? AND credential = ?", gone[i].Digest[:], string(id)); err != nil {
+		if _, err := t.exec(ctx, "DELETE FROM secrets WHERE digest = ?", gone[i].Digest[:]); err != nil {
 			return err
 		}
 	}

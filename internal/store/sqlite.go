@@ -47,8 +47,8 @@ func openSQLite(path string, log *slog.Logger) (pools, error) {
 		// writes fails at once, without waiting, if another writer came between.
 		"_txlock": {"immediate"},
 		"_pragma": append(sqlitePragmas(),
-			"cache_size(-32768)",           // KiB; inserts of random keys touch pages everywhere
-			"wal_autocheckpoint(4000)",     // pages, 16 MB
+			"cache_size(-65536)",           // KiB; an import inserts random keys, which touch pages everywhere
+			"wal_autocheckpoint(8000)",     // pages, 32 MB
 			"journal_size_limit(67108864)", // what an import made of the log is given back
 		),
 	})

@@ -61,8 +61,7 @@ CREATE INDEX credentials_owner ON credentials (tenant, owner_id) WHERE deleted =
 
 -- Every digest in use, so that none is given out twice. The secrets themselves are in the record.
 CREATE TABLE secrets (
-    digest     BLOB NOT NULL PRIMARY KEY,
-    credential TEXT NOT NULL
+    digest BLOB NOT NULL PRIMARY KEY
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE tokens (

@@ -1,0 +1,46 @@
+//go:build !race
+
+// The race detector makes sync.Pool forget at random, so allocations are counted without it.
+
+package keys
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestParseDoesNotAllocate(t *testing.T) {
+	f := testFormat(t)
+	_, key, _ := f.NewKey(nil, false)
+	text := key.Reveal()
+	if n := testing.AllocsPerRun(100, func() { f.Parse(text) }); n != 0 {
+		t.Errorf("Parse allocates %v times", n)
+	}
+}
+
+func TestDigestDoesNotAllocate(t *testing.T) {
+	v := vaultOf(t, "1:"+samplePepper)
+	text := "pst_live_" + strings.Repeat("x", 62)
+	if n := testing.AllocsPerRun(100, func() { v.Digest(text) }); n != 0 {
+		t.Errorf("Digest allocates %v times", n)
+	}
+}
+
+func TestAuthenticateDoesNotAllocate(t *testing.T) {
+	d, _ := filledDirectory(testVault(t), 1000, OwnerTenant)
+	now := time.Now()
+	for name, c := range map[string]struct {
+		text string
+		want Code
+	}{"hit": {sampleText(7), Admitted}, "miss": {sampleText(5000), InvalidCredentials}, "malformed": {"hello", InvalidCredentials}} {
+		n := testing.AllocsPerRun(200, func() {
+			if p, code := d.Authenticate(Presented{Text: c.text}, now); code != c.want || p != nil && p.Rights().Header == "" {
+				t.Fatal(code)
+			}
+		})
+		if n != 0 {
+			t.Errorf("%s: %v allocations, want none", name, n)
+		}
+	}
+}
