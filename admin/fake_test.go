@@ -102,6 +102,7 @@ func (f *fakeRegistry) Generate(_ context.Context, a keys.Actor, in keys.NewCred
 	f.asked = in
 	tenant := cmp.Or(in.Tenant, a.Tenant, keys.DefaultTenant)
 	var wrong []keys.FieldError
+	wrong = append(wrong, in.Wrong...)
 	if in.Name == "" {
 		wrong = append(wrong, keys.FieldError{Field: "name", Message: "is required"})
 	}
@@ -225,6 +226,9 @@ func (f *fakeRegistry) CreateToken(_ context.Context, a keys.Actor, in keys.NewT
 	defer f.mu.Unlock()
 	if err := f.begin(a); err != nil {
 		return keys.GeneratedToken{}, err
+	}
+	if len(in.Wrong) > 0 {
+		return keys.GeneratedToken{}, &keys.Refusal{Code: keys.ValidationFailed, Detail: "Fields are wrong.", Fields: in.Wrong}
 	}
 	f.askedTok = in
 	f.seq++

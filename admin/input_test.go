@@ -274,8 +274,8 @@ func TestUnknownNamesSuggestTheNearest(t *testing.T) {
 	for _, c := range []struct{ name, path, body, field, want string }{
 		{"field", "/v1/keys", `{"name":"a","expires_on":"2030-01-01T00:00:00Z"}`, "expires_on", "unknown field; did you mean expires_in?"},
 		{"case", "/v1/keys", `{"Name":"a"}`, "Name", "unknown field; did you mean name?"},
-		{"inside", "/v1/keys", `{"name":"a","owner":{"type":"user","ids":"u"}}`, "owner.ids", "unknown field"},
-		{"inside near", "/v1/keys", `{"name":"a","owner":{"tpye":"user"}}`, "owner.tpye", "unknown field"},
+		{"inside", "/v1/keys", `{"name":"a","owner":{"type":"user","ids":"u"}}`, "owner.ids", "unknown field; did you mean id?"},
+		{"inside near", "/v1/keys", `{"name":"a","owner":{"tpye":"user"}}`, "owner.tpye", "unknown field; did you mean type?"},
 		{"far", "/v1/keys", `{"name":"a","flavour":"b"}`, "flavour", "unknown field"},
 		{"long", "/v1/keys", `{"name":"a","` + strings.Repeat("y", 5000) + `":"b"}`, strings.Repeat("y", maxFieldName) + "…", "unknown field"},
 	} {

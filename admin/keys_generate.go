@@ -54,10 +54,7 @@ type createdKeyOutput struct {
 
 func (s *server) generateKey(ctx context.Context, a keys.Actor, in *generateKeyInput) (*createdKeyOutput, error) {
 	b := in.Body
-	expiry, err := expiryOf(b.ExpiresAt, b.ExpiresIn)
-	if err != nil {
-		return nil, err
-	}
+	expiry, wrong := expiryOf(b.ExpiresAt, b.ExpiresIn)
 	credential := keys.NewCredential{
 		Kind:            keys.Kind(b.Kind),
 		Name:            b.Name,
@@ -74,6 +71,7 @@ func (s *server) generateKey(ctx context.Context, a keys.Actor, in *generateKeyI
 		Metadata:        b.Metadata,
 		ExternalID:      b.ExternalID,
 		Reason:          b.Reason,
+		Wrong:           wrong,
 	}
 	if b.Owner != nil {
 		credential.Owner = &keys.OwnerInput{Type: keys.OwnerType(b.Owner.Type), ID: b.Owner.ID}
@@ -94,11 +92,11 @@ func (s *server) generateKey(ctx context.Context, a keys.Actor, in *generateKeyI
 	return out, nil
 }
 
-// expiryOf reads the two ways to say how long something lives. nil: not said.
-func expiryOf(at MaybeTime, in string) (*keys.Lifetime, error) {
+// expiryOf reads the two ways to say how long something lives. A nil Lifetime: not said, or wrong.
+func expiryOf(at MaybeTime, in string) (*keys.Lifetime, []keys.FieldError) {
 	switch {
 	case at.Set && in != "":
-		return nil, invalid("expires_in", "stands beside expires_at; give one of them")
+		return nil, []keys.FieldError{{Field: "expires_in", Message: "stands beside expires_at; give one of them"}}
 	case at.Set:
 		return &keys.Lifetime{Until: at.Time.UTC()}, nil // the zero time is never
 	case in == "":
@@ -106,7 +104,7 @@ func expiryOf(at MaybeTime, in string) (*keys.Lifetime, error) {
 	}
 	l, err := keys.ParseLifetime(in)
 	if err != nil {
-		return nil, invalid("expires_in", err.Error())
+		return nil, []keys.FieldError{{Field: "expires_in", Message: err.Error()}}
 	}
 	return &l, nil
 }

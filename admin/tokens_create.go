@@ -29,15 +29,12 @@ type createdTokenOutput struct{ Body CreatedToken }
 
 func (s *server) createToken(ctx context.Context, a keys.Actor, in *createTokenInput) (*createdTokenOutput, error) {
 	b := in.Body
+	expiry, wrong := expiryOf(MaybeTime{}, b.ExpiresIn)
 	if b.ActsAs != "" {
-		return nil, invalid("acts_as", "is not available yet; leave it out")
-	}
-	expiry, err := expiryOf(MaybeTime{}, b.ExpiresIn)
-	if err != nil {
-		return nil, err
+		wrong = append(wrong, keys.FieldError{Field: "acts_as", Message: "is not available yet; leave it out"})
 	}
 	made, err := s.Registry.CreateToken(ctx, a, keys.NewToken{
-		Name: b.Name, Roles: names[keys.RoleName](b.Roles), Tenant: keys.TenantID(b.Tenant), Expiry: expiry,
+		Name: b.Name, Roles: names[keys.RoleName](b.Roles), Tenant: keys.TenantID(b.Tenant), Expiry: expiry, Wrong: wrong,
 	})
 	if err != nil {
 		return nil, nameExpiry(err, b.ExpiresIn)

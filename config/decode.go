@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"postern/internal/keys"
 )
 
 // decoder turns nodes into the structs and goes on after each problem, so that all are told at
@@ -166,7 +168,7 @@ func (d *decoder) known(e entry, all []field, p path) {
 		d.mask(e.value)
 	}
 	here, next := fieldNames(all), ""
-	if nearest(e.key, here) == "" {
+	if keys.Nearest(e.key, here) == "" {
 		if at := homes(e.key); len(at) > 0 {
 			next = fmt.Sprintf("%s belongs in %s", e.key, strings.Join(at, " or "))
 		}
@@ -178,7 +180,7 @@ func (d *decoder) known(e entry, all []field, p path) {
 }
 
 func looksSecret(key string) bool {
-	key = plain(key)
+	key = strings.NewReplacer("-", "", "_", "").Replace(strings.ToLower(key))
 	for _, part := range []string{"secret", "password", "token", "apikey", "pepper", "credential"} {
 		if strings.Contains(key, part) {
 			return true

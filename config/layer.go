@@ -11,6 +11,8 @@ import (
 
 	"github.com/knadh/koanf/providers/confmap"
 	"github.com/knadh/koanf/v2"
+
+	"postern/internal/keys"
 )
 
 // File, variables and flags are merged by koanf, and it does nothing else here. Its leaves are
@@ -105,7 +107,7 @@ func (d *decoder) addEnv(l *layers) error {
 		f, ok, unknown, known := setting(reflect.TypeFor[Config](), p)
 		if !ok {
 			next := ""
-			if near := nearest(unknown, known); near != "" {
+			if near := keys.Nearest(unknown, known); near != "" {
 				better := slices.Clone(p)
 				better[slices.Index(p, unknown)] = near
 				next = fmt.Sprintf("did you mean %s?", envPrefix+strings.ToUpper(strings.Join(better, "__")))

@@ -26,7 +26,7 @@ func (d *decoder) string(v reflect.Value, n *node, f field, p path) {
 		d.problem(n.at, p, in+" is not available in this version", "write "+strings.Join(f.enum, " or "))
 	case len(f.enum) > 0 && !slices.Contains(f.enum, in):
 		next := "write one of " + strings.Join(f.enum, ", ")
-		if near := nearest(in, f.enum); near != "" {
+		if near := keys.Nearest(in, f.enum); near != "" {
 			next = fmt.Sprintf("did you mean %s?", near)
 		} else if len(f.enum) == 1 {
 			next = "write " + f.enum[0]

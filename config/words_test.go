@@ -4,6 +4,8 @@ import (
 	"math"
 	"testing"
 	"time"
+
+	"postern/internal/keys"
 )
 
 func TestParseDuration(t *testing.T) {
@@ -55,8 +57,8 @@ func TestNearest(t *testing.T) {
 		"lisen": "listen", "Listen": "listen", "lsiten": "listen", "limit": "limiter", "lgo": "log", "plan": "plans", "maxKeysPerUser": "max_keys_per_user",
 		"max-keys-per-usr": "max_keys_per_user", "x": "", "logging": "", "": "", "completely_else": "",
 	} {
-		if got := nearest(in, known); got != want {
-			t.Errorf("nearest(%q) = %q, want %q", in, got, want)
+		if got := keys.Nearest(in, known); got != want {
+			t.Errorf("keys.Nearest(%q) = %q, want %q", in, got, want)
 		}
 	}
 }

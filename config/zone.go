@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 	_ "time/tzdata" // the same zones on every machine, also in an image without them
+
+	"postern/internal/keys"
 )
 
 //go:embed zones.txt
@@ -19,7 +21,7 @@ func parseZone(in string) (*time.Location, error) {
 	zone, err := time.LoadLocation(in)
 	if err != nil {
 		next := "write UTC, or a name as in Europe/Berlin"
-		if near := nearest(in, strings.Fields(zoneNames)); near != "" {
+		if near := keys.Nearest(in, strings.Fields(zoneNames)); near != "" {
 			next = fmt.Sprintf("did you mean %s?", near)
 		}
 		return nil, complaint{fmt.Sprintf("%s is not a time zone", show(in)), next}

@@ -28,6 +28,7 @@ type requestBody struct {
 	share   int64         // bytes that must come within bodyPatience
 	waited  time.Duration // for the present share
 	came    int64         // of the present share
+	ended   bool          // it was read to its end
 
 	mu     sync.Mutex
 	closed bool
@@ -50,6 +51,12 @@ func (c *call) newBody(r *http.Request) *requestBody {
 
 // Read implements io.Reader.
 func (b *requestBody) Read(p []byte) (int, error) {
+	if b.ended {
+		// The transport asks once more, to see whether there is more than was announced. An
+		// answer may be on its way by then, and net/http has closed the body: its error would
+		// make the transport drop the upstream's connection in the middle of the answer.
+		return 0, io.EOF
+	}
 	begin := time.Now()
 	if !b.deadline(begin.Add(bodyPatience - b.waited)) {
 		return 0, http.ErrBodyReadAfterClose
@@ -58,6 +65,7 @@ func (b *requestBody) Read(p []byte) (int, error) {
 		p = p[:b.limit-b.read+1] // one byte more than allowed tells "full" from "too large"
 	}
 	n, err := b.body.Read(p)
+	b.ended = err == io.EOF
 	b.waited += time.Since(begin)
 	b.came += int64(n)
 	if b.came >= b.share {

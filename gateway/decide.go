@@ -143,7 +143,7 @@ func (c *call) checkScopes(method string) *refusal {
 
 // decision says what was decided in the words of the domain, for whoever records it.
 func (c *call) decision(x *refusal) {
-	c.admitted = x == nil
+	c.admitted = x == nil && !c.preflight
 	if x != nil {
 		c.code = x.decision.Code
 	}

@@ -43,8 +43,8 @@ type Gateway struct {
 	streams  streams
 	servers  servers
 
-	advised   atomic.Bool  // an unlisted proxy was logged
-	lastAlarm atomic.Int64 // when a limiter failure was last logged, Unix ns
+	advised atomic.Bool // an unlisted proxy was logged
+	alarm   alarm       // of the limiter
 }
 
 // snapshot is a policy in force. A request reads it once, so that Swap falls between two requests.
@@ -76,7 +76,7 @@ func New(o Options) (*Gateway, error) {
 		access:    o.Access,
 		clock:     o.Now,
 		limits:    o.Limits.withDefaults(),
-		drain:     o.Drain.withDefaults(),
+		drain:     o.Drain,
 		failures:  newFailures(o.FailuresPerMinute),
 	}
 	if g.log == nil {
@@ -160,10 +160,11 @@ func (g *Gateway) adviseProxy(peer netip.Addr) {
 	}
 }
 
-// limiterAlarm logs that the limiter cannot answer, at most once a second.
-func (g *Gateway) limiterAlarm(err error) {
-	now, last := time.Now().UnixNano(), g.lastAlarm.Load()
-	if now-last >= int64(time.Second) && g.lastAlarm.CompareAndSwap(last, now) {
-		g.log.Error("the limiter cannot answer", "error", err)
-	}
+// alarm lets one line a second into the log, however many requests meet the same fault: each of
+// them has its own line in the access log.
+type alarm struct{ last atomic.Int64 }
+
+func (a *alarm) due() bool {
+	now, last := time.Now().UnixNano(), a.last.Load()
+	return now-last >= int64(time.Second) && a.last.CompareAndSwap(last, now)
 }

@@ -176,7 +176,7 @@ func start(t testing.TB, upstream http.Handler, changes ...change) *harness {
 		},
 		Directory: h.directory,
 		Access:    slog.New(slog.NewTextHandler(h.access, nil)),
-		Drain:     Drain{Delay: time.Nanosecond, Timeout: 5 * time.Second},
+		Drain:     Drain{Timeout: 5 * time.Second},
 	}
 	for _, c := range changes {
 		c(&o)

@@ -229,7 +229,9 @@ func (c *call) limiterFailed(ctx context.Context, err error) *refusal {
 		return refuse(keys.LimiterUnavailable)
 	}
 	c.gateway.metrics.degraded.Set(1)
-	c.gateway.limiterAlarm(err)
+	if c.gateway.alarm.due() {
+		c.gateway.log.Error("the limiter cannot answer", "error", err, "request_id", c.id)
+	}
 	if c.served.OnLoss == OnLossAllow {
 		return nil
 	}

@@ -50,10 +50,10 @@ type ServerLimits struct {
 	MinBodyRate           int // bytes per second a request body must keep up with; default 240
 }
 
-// Drain is how a gateway leaves.
+// Drain is how a gateway leaves. Zero means at once.
 type Drain struct {
-	Delay   time.Duration // not ready, still serving; default 5 s
-	Timeout time.Duration // then until running requests are cut; default 30 s
+	Delay   time.Duration // not ready, still serving
+	Timeout time.Duration // then until running requests are cut
 }
 
 // Policy is everything of the configuration that decides about requests. It is immutable once

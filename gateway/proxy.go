@@ -101,6 +101,9 @@ func modifyResponse(res *http.Response) error {
 	switch {
 	case res.StatusCode == http.StatusSwitchingProtocols:
 		c.stamp(res.Header, res.StatusCode)
+		if conn := c.attempts.conn; conn != nil {
+			conn.becomeTunnel()
+		}
 	case res.ContentLength < 0:
 		c.stream = c.gateway.streams.add(c.principal, cutStream(c.response.ResponseWriter))
 	}
@@ -116,7 +119,7 @@ func upstreamFailed(_ http.ResponseWriter, out *http.Request, err error) {
 		return
 	}
 	c.code = x.decision.Code
-	if x.decision.Code.Status() >= http.StatusInternalServerError {
+	if x.decision.Code.Status() >= http.StatusInternalServerError && c.served.alarm.due() {
 		c.gateway.log.Warn("upstream failed", "route", c.routeName(), "target", out.URL.Host,
 			"code", string(c.code), "error", err, "request_id", c.id)
 	}

@@ -20,7 +20,7 @@ const (
 )
 
 // setRateHeaders tells where the caller stands under every limit, in place of whatever an upstream
-// says by these names. All texts are cut from one string, all values lie in one array.
+// says by these names. (Where nothing of ours applies, the upstream's own pass.) All texts are cut from one string, all values lie in one array.
 func (c *call) setRateHeaders(h http.Header, values *[8]string) {
 	set, states := c.set, c.answer.States
 	text := c.text[:0]
@@ -43,6 +43,9 @@ func (c *call) setRateHeaders(h http.Header, values *[8]string) {
 	values[0] = set.policyText(c.query.Checks)
 	h[headerPolicy] = values[0:1:1]
 	if !c.snapshot.legacyRateLimit {
+		delete(h, headerLimit)
+		delete(h, headerRemaining)
+		delete(h, headerReset)
 		c.text = text
 		values[1] = string(text)
 		h[headerRateLimit] = values[1:2:2]
@@ -62,13 +65,6 @@ func (c *call) setRateHeaders(h http.Header, values *[8]string) {
 	h[headerLimit] = values[2:3:3]
 	h[headerRemaining] = values[3:4:4]
 	h[headerReset] = values[4:5:5]
-}
-
-// dropRateHeaders removes an upstream's own, which speak of limits that are not ours.
-func dropRateHeaders(h http.Header) {
-	for _, name := range [...]string{headerPolicy, headerRateLimit, headerLimit, headerRemaining, headerReset} {
-		delete(h, name)
-	}
 }
 
 // wholeSeconds rounds up, so that a caller who waits them never comes too early.

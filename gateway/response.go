@@ -88,7 +88,6 @@ func (w *responseWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter 
 // stamp adds what every answer of ours carries.
 func (c *call) stamp(h http.Header, status int) {
 	values := new([8]string) // not of the call: net/http writes short answers after the handler
-	dropRateHeaders(h)
 	if c.set != nil {
 		c.setRateHeaders(h, values)
 	}

@@ -17,6 +17,7 @@ const statusClientGone = 499
 // serveHTTP is one request: decide, then refuse or pass on, then tell about it.
 func (g *Gateway) serveHTTP(w http.ResponseWriter, r *http.Request) {
 	g.inFlight.Add(1)
+	defer g.inFlight.Add(-1)
 	c := g.begin(w, r)
 	defer c.end()
 	x := c.decide(r)
@@ -83,9 +84,7 @@ func (c *call) end() {
 		cause = c.survive(cause)
 	}
 	c.tell()
-	g := c.gateway
-	g.inFlight.Add(-1)
-	g.release(c)
+	c.gateway.release(c)
 	if cause != nil {
 		panic(http.ErrAbortHandler) // the answer is torn; net/http must close the connection
 	}

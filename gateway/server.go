@@ -35,16 +35,6 @@ func (l ServerLimits) withDefaults() ServerLimits {
 	return l
 }
 
-func (d Drain) withDefaults() Drain {
-	if d.Delay == 0 {
-		d.Delay = 5 * time.Second
-	}
-	if d.Timeout == 0 {
-		d.Timeout = 30 * time.Second
-	}
-	return d
-}
-
 // servers are what Serve runs, for Shutdown to find.
 type servers struct {
 	mu      sync.Mutex

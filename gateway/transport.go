@@ -79,7 +79,7 @@ func newTransport(timeout time.Duration) *http.Transport {
 			if err != nil {
 				return nil, err
 			}
-			return &upstreamConn{Conn: conn}, nil
+			return &upstreamConn{Conn: conn, patience: timeout}, nil
 		},
 		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
 		TLSHandshakeTimeout:    dialer.Timeout,
@@ -96,17 +96,35 @@ func newTransport(timeout time.Duration) *http.Transport {
 }
 
 // upstreamConn counts what was written to an upstream, so that a request of which a byte was sent
-// is never sent again.
+// is never sent again, and bounds for how long the upstream may take nothing of a request's body:
+// ResponseHeaderTimeout begins only after it.
 type upstreamConn struct {
 	net.Conn
-	written atomic.Int64
+	written  atomic.Int64
+	patience time.Duration // 0: none
+	bounded  atomic.Bool   // a write deadline is set
+	tunnel   atomic.Bool
 }
+
+// smallWrite is what always finds room in a new connection's buffers, and all there is to write of
+// most requests; they do without a deadline.
+const smallWrite = 4 << 10
 
 // Write implements net.Conn.
 func (c *upstreamConn) Write(p []byte) (int, error) {
+	if c.patience > 0 && (len(p) >= smallWrite || c.bounded.Load()) && !c.tunnel.Load() {
+		c.bounded.Store(true)
+		_ = c.SetWriteDeadline(time.Now().Add(c.patience))
+	}
 	n, err := c.Conn.Write(p)
 	c.written.Add(int64(n))
 	return n, err
+}
+
+// becomeTunnel lifts the bound: a tunnel may be silent for as long as it likes.
+func (c *upstreamConn) becomeTunnel() {
+	c.tunnel.Store(true)
+	_ = c.SetWriteDeadline(time.Time{})
 }
 
 // A closing TLS connection writes an alert, which is no byte of a request; the shortest request

@@ -20,6 +20,7 @@ type served struct {
 	sets      limitSets
 	metrics   *routeMetrics
 	turn      atomic.Uint32
+	alarm     alarm
 }
 
 // target chooses the upstream of the next request: one after the other.

@@ -14,8 +14,6 @@ import (
 	"postern/internal/keys"
 )
 
-func contains499(line string) bool { return strings.Contains(line, "status=499") }
-
 // rawUpstream is an upstream that misbehaves: serve gets each connection and its number.
 func rawUpstream(t *testing.T, serve func(n int, conn net.Conn)) change {
 	t.Helper()
@@ -69,6 +67,7 @@ func TestUpstreamFaults(t *testing.T) {
 		{"half an answer", rawUpstream(t, reply("HTTP/1.1 200 OK\r\nContent-Le")), keys.UpstreamBadResponse},
 		{"huge headers", rawUpstream(t, reply("HTTP/1.1 200 OK\r\nX: "+strings.Repeat("x", 1<<20)+"\r\n\r\n")), keys.UpstreamBadResponse},
 		{"slow", rawUpstream(t, func(_ int, conn net.Conn) { <-until }), keys.UpstreamTimeout},
+		{"never reads", rawUpstream(t, func(_ int, conn net.Conn) { <-until }), keys.UpstreamTimeout},
 		{"plain HTTP behind https", func(o *Options) {
 			o.Policy.Routes[0].Targets[0].Scheme = "https"
 		}, keys.UpstreamBadResponse},
@@ -76,7 +75,12 @@ func TestUpstreamFaults(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			h := start(t, nil, c.upstream, onRoute(func(r *Route) { r.Timeout = 300 * time.Millisecond }))
-			wantCode(t, h.get("/", quotaKey), c.want)
+			r := h.request("GET", "/", nil)
+			if c.name == "never reads" {
+				r = h.request("PUT", "/", io.LimitReader(zeros{}, 64<<20))
+			}
+			r.Header.Set("X-API-Key", quotaKey)
+			wantCode(t, h.do(r), c.want)
 			if used := h.limiterUsed(quotaKey); used != 1 {
 				t.Errorf("charged %d times, want once: there are no refunds", used)
 			}

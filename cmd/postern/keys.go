@@ -54,7 +54,6 @@ func newKeysCreate(g *globals) *cobra.Command {
 		APIs            []string          `json:"apis,omitempty"`
 		Scopes          []string          `json:"scopes,omitempty"`
 		ExpiresIn       string            `json:"expires_in,omitempty"`
-		ExpiresAt       string            `json:"expires_at,omitempty"`
 		Test            bool              `json:"test,omitempty"`
 		ApplicationType string            `json:"application_type,omitempty"`
 		RedirectURIs    []string          `json:"redirect_uris,omitempty"`
@@ -110,8 +109,7 @@ func newKeysCreate(g *globals) *cobra.Command {
 	f.StringSliceVar(&in.Scopes, "scope", nil, "further scope; repeat for more")
 	f.StringVar(&in.Plan, "plan", "", "plan with the key's limits (default: the organisation's)")
 	f.StringVar(&in.Tenant, "tenant", "", "organisation (default: default)")
-	f.StringVar(&in.ExpiresIn, "expires-in", "", "lifetime, such as 90d, 6mo, 1y or never")
-	f.StringVar(&in.ExpiresAt, "expires-at", "", "end, as 2027-01-31 or an RFC 3339 time")
+	f.StringVar(&in.ExpiresIn, "expires-in", "", "lifetime, such as 90d, 6mo or never, or the end, such as 2027-01-31")
 	f.BoolVar(&client, "client", false, "make a client ID and client secret instead of a key")
 	f.BoolVar(&in.Test, "test", false, "make a test key, which only routes with accept_test admit")
 	f.StringVar(&in.ApplicationType, "application-type", "", "internal or public (clients)")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 )
 
@@ -11,8 +12,9 @@ import (
 type NewToken struct {
 	Name   string
 	Roles  []RoleName
-	Tenant TenantID  // "": the actor's, or the provider
-	Expiry *Lifetime // nil: never
+	Tenant TenantID     // "": the actor's, or the provider
+	Expiry *Lifetime    // nil: never
+	Wrong  []FieldError // what reading the input found already, as in NewCredential
 }
 
 // GeneratedToken is a new token and, this once, its text.
@@ -70,7 +72,7 @@ func (r *Registry) CreateToken(ctx context.Context, a Actor, in NewToken) (Gener
 // draftToken checks the input, with every wrong field told.
 func (r *Registry) draftToken(ctx context.Context, a Actor, in NewToken, tenant TenantID) (Token, error) {
 	now := r.instant()
-	var wrong fieldErrors
+	wrong := fieldErrors(slices.Clone(in.Wrong))
 	t := Token{
 		Name: wrong.line("name", in.Name, maxName), Tenant: tenant, Roles: sortedSet(in.Roles),
 		CreatedBy: a.subject(), CreatedAt: now, Version: 1,

@@ -94,6 +94,9 @@ func (r *Registry) planDeclare(ctx context.Context, ds []Declared) (declarePlan,
 	}
 	for _, id := range sortedKeys(stored) {
 		c := stored[id]
+		if !r.vault.CredentialIntact(&c) {
+			c.Status = Revoked // perhaps it was, see redeclare; a tombstone with a valid MAC must not hide it
+		}
 		c.DeletedAt, c.UpdatedAt, c.Version, c.Secrets = now, now, c.Version+1, nil
 		r.vault.SealCredential(&c)
 		plan.ends = append(plan.ends, declareWrite{c, "key.undeclared"})
@@ -168,18 +171,22 @@ func (r *Registry) writeDeclaration(ctx context.Context, tx Tx, w *declareWrite)
 		"scopes", join(c.Scopes), "where", c.ManagedBy))
 }
 
-// redeclare brings a stored declared credential to what the file says now.
+// redeclare brings a stored declared credential to what the file says now. A record that was altered
+// behind our back stays as it is, refused: nobody can say whether it was revoked, and to write it
+// again would let it in.
 func (r *Registry) redeclare(have, want Credential) (declareWrite, bool) {
+	if !r.vault.CredentialIntact(&have) {
+		return declareWrite{}, false
+	}
 	want.Version, want.CreatedAt, want.RevokedAt = have.Version+1, have.CreatedAt, have.RevokedAt
 	if have.Status == Revoked || have.Status == Suspended {
 		want.Status = have.Status
 	}
 	action := "key.redeclared"
-	intact := r.vault.CredentialIntact(&have) && (len(have.Secrets) != 1 || r.vault.SecretIntact(have.ID, &have.Secrets[0]))
 	switch {
 	case !have.DeletedAt.IsZero():
 		action = "key.declared"
-	case intact && sameDeclared(have, want):
+	case sameDeclared(have, want) && r.vault.SecretIntact(have.ID, &have.Secrets[0]):
 		if have.ManagedBy == want.ManagedBy {
 			return declareWrite{}, false
 		}

@@ -169,18 +169,50 @@ func TestDeclareMakesTenants(t *testing.T) {
 	}
 }
 
-func TestDeclareRepairsAForgedRow(t *testing.T) {
+func TestDeclareGivesNoForgedRowAValidMAC(t *testing.T) {
 	h := declaredHouse(t)
 	d := declared("d", "text")
 	h.declare(d)
-	h.store.forge(DeclaredID(APIKey, DefaultTenant, "d"), func(c *Credential) { c.Scopes = []Scope{"bills.pay"} })
+	id := DeclaredID(APIKey, DefaultTenant, "d")
+	if _, err := h.registry.Revoke(t.Context(), operator(), id, "leaked"); err != nil {
+		t.Fatal(err)
+	}
+	h.store.forge(id, func(c *Credential) { c.Status = Active })
 	h.wait(h.store.newest())
-	if got := h.code("text", ""); got != InvalidCredentials {
-		t.Errorf("with a forged row: %q", got)
+	refused := func(when string) {
+		t.Helper()
+		h.wait(h.store.newest())
+		if got := h.code("text", ""); got == Admitted {
+			t.Errorf("%s: the revoked key is admitted", when)
+		}
 	}
 	h.declare(d)
-	if p, code := h.dir.Authenticate(Presented{Text: "text"}, h.clock.Now()); code != Admitted || p.Rights().Has("bills.pay") {
-		t.Errorf("after declaring again: %q", code)
+	refused("declared again")
+	d.Plan = "partner"
+	h.declare(d)
+	refused("declared with another plan")
+	h.declare()
+	refused("taken out")
+	h.declare(d)
+	refused("put back")
+}
+
+func TestDeclareRepairsAForgedSecret(t *testing.T) {
+	h := declaredHouse(t)
+	d := declared("d", "text")
+	h.declare(d)
+	h.store.forge(DeclaredID(APIKey, DefaultTenant, "d"), func(c *Credential) {
+		c.Version++
+		c.Secrets[0].Digest = h.vault.Digest("attacker")
+		h.vault.SealCredential(c) // as if an old valid row of that version had been there
+	})
+	h.wait(h.store.newest())
+	if h.code("attacker", "") != InvalidCredentials || h.code("text", "") != InvalidCredentials {
+		t.Errorf("with a forged secret: %q, %q", h.code("attacker", ""), h.code("text", ""))
+	}
+	h.declare(d)
+	if h.code("attacker", "") != InvalidCredentials || h.code("text", "") != Admitted {
+		t.Errorf("declared again: %q, %q", h.code("attacker", ""), h.code("text", ""))
 	}
 }
 

@@ -1,6 +1,7 @@
 package keys
 
 import (
+	"slices"
 	"strings"
 	"time"
 )
@@ -8,7 +9,7 @@ import (
 // draft turns an input into a record that lacks only its id and secret, with every wrong field told.
 func (r *Registry) draft(a Actor, in NewCredential, tenant Tenant, now time.Time) (Credential, error) {
 	cat := r.catalog.Load()
-	var wrong fieldErrors
+	wrong := fieldErrors(slices.Clone(in.Wrong))
 	c := Credential{
 		Kind:        in.Kind,
 		Tenant:      tenant.ID,

@@ -24,6 +24,9 @@ type NewCredential struct {
 	Metadata        map[string]string
 	ExternalID      string
 	Reason          string
+	// Wrong is what reading the input found already: it is refused with everything else, so that
+	// a person sees all of it at once.
+	Wrong []FieldError
 }
 
 // OwnerInput names an owner: type tenant, or user with id.

@@ -9,41 +9,52 @@ import (
 // longestName bounds how much of a given name is compared and quoted.
 const longestName = 64
 
-// nearest returns the name that was probably meant, "" when none is near: at most a third of the
-// characters (one at least) may be wrong.
-func nearest[T ~string](given T, names []T) T {
+// Nearest returns the name that was most likely meant, "" when none is close: at most one edit for
+// each three characters of the longer of the two, one at least. Case and which of - _ and space
+// stands between words do not count. It is for messages; names from outside cost little.
+func Nearest[T ~string](given T, names []T) T {
 	var best T
 	if len(given) > longestName {
 		return best
 	}
-	least := max(1, len(given)/3) + 1
-	for _, name := range names {
-		if d := editDistance(string(given), string(name)); d < least {
+	least := longestName
+	for _, name := range slices.Sorted(slices.Values(names)) {
+		d := editDistance(plain(string(given)), plain(string(name)))
+		if d < least && d <= max(1, max(len(given), len(name))/3) {
 			best, least = name, d
 		}
 	}
 	return best
 }
 
-// editDistance is Levenshtein's: insertions, deletions and replacements of bytes.
+// plain drops what people confuse most.
+func plain(s string) string {
+	return strings.NewReplacer("-", "", "_", "", " ", "").Replace(strings.ToLower(s))
+}
+
+// editDistance counts the edits between two texts: characters inserted, removed, replaced, or two
+// neighbours swapped.
 func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
+	x, y := []rune(a), []rune(b)
+	before, last, row := make([]int, len(y)+1), make([]int, len(y)+1), make([]int, len(y)+1)
+	for j := range last {
+		last[j] = j
 	}
-	for i := 1; i <= len(a); i++ {
-		diagonal := row[0]
+	for i := 1; i <= len(x); i++ {
 		row[0] = i
-		for j := 1; j <= len(b); j++ {
-			replace := diagonal
-			if a[i-1] != b[j-1] {
-				replace++
+		for j := 1; j <= len(y); j++ {
+			cost := 1
+			if x[i-1] == y[j-1] {
+				cost = 0
 			}
-			diagonal = row[j]
-			row[j] = min(replace, row[j]+1, row[j-1]+1)
+			row[j] = min(last[j]+1, row[j-1]+1, last[j-1]+cost)
+			if i > 1 && j > 1 && x[i-1] == y[j-2] && x[i-2] == y[j-1] {
+				row[j] = min(row[j], before[j-2]+1)
+			}
 		}
+		before, last, row = last, row, before
 	}
-	return row[len(b)]
+	return last[len(y)]
 }
 
 // unknown is the message for a name that the configuration does not have, with the nearest that it
@@ -51,7 +62,7 @@ func editDistance(a, b string) int {
 func unknown[T ~string](what string, given T, names []T) string {
 	slices.Sort(names)
 	msg := "there is no " + what + " " + quote(string(given))
-	if near := nearest(given, names); near != "" {
+	if near := Nearest(given, names); near != "" {
 		return msg + "; did you mean " + quote(string(near)) + "?"
 	}
 	if len(names) == 0 {

@@ -11,8 +11,8 @@ func TestNearest(t *testing.T) {
 		"orders.raed": "orders.read", "order.write": "orders.write", "bill": "bills", "bilks": "bills",
 		"": "", "x": "", "completely different": "", strings.Repeat("a", 100): "",
 	} {
-		if got := nearest(given, names); got != want {
-			t.Errorf("nearest(%q) = %q, want %q", given, got, want)
+		if got := Nearest(given, names); got != want {
+			t.Errorf("Nearest(%q) = %q, want %q", given, got, want)
 		}
 	}
 }

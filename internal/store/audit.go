@@ -62,9 +62,9 @@ func (r *reader) AuditHead(ctx context.Context, chain string) (keys.AuditEntry, 
 }
 
 // AuditEntries implements keys.Reader.
-func (r *reader) AuditEntries(ctx context.Context, chain string, after int64, max int) ([]keys.AuditEntry, error) {
+func (r *reader) AuditEntries(ctx context.Context, chain string, after int64, most int) ([]keys.AuditEntry, error) {
 	var rows []auditRow
-	err := r.db.NewSelect().Model(&rows).Where("chain = ?", chain).Where("seq > ?", after).Order("seq").Limit(int64(pageSize(max))).Scan(ctx)
+	err := r.db.NewSelect().Model(&rows).Where("chain = ?", chain).Where("seq > ?", after).Order("seq").Limit(int64(max(most, 1))).Scan(ctx)
 	if err != nil {
 		return nil, r.fail(ctx, fmt.Sprintf("read audit chain %q", chain), err)
 	}

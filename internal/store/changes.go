@@ -33,7 +33,7 @@ func head(ctx context.Context, db bun.IDB) (seq keys.Seq, err error) {
 
 // Changes implements keys.Store. A record that cannot be read comes with its id, its version and
 // no MAC, so that it does not hold up the changes after it and nobody gets in by it.
-func (s *Store) Changes(ctx context.Context, after keys.Seq, max int) ([]keys.Change, error) {
+func (s *Store) Changes(ctx context.Context, after keys.Seq, most int) ([]keys.Change, error) {
 	const doing = "read changes"
 	// One snapshot for both tables: a change committed between two reads would let a tenant's
 	// number pass a credential's that was not seen.
@@ -43,16 +43,16 @@ func (s *Store) Changes(ctx context.Context, after keys.Seq, max int) ([]keys.Ch
 	}
 	defer tx.Rollback() //nolint:errcheck // nothing was written
 
-	max = pageSize(max)
+	most = max(most, 1)
 	var credentials []credentialRow
 	err = tx.NewSelect().Model(&credentials).Column(credentialColumns...).Where("change_seq > ?", int64(after)).
-		Order("change_seq").Limit(int64(max)).Scan(ctx)
+		Order("change_seq").Limit(int64(most)).Scan(ctx)
 	if err != nil {
 		return nil, s.fail(ctx, doing, err)
 	}
 	var tenants []tenantRow
 	err = tx.NewSelect().Model(&tenants).Column(tenantColumns...).Where("change_seq > ?", int64(after)).
-		Order("change_seq").Limit(int64(max)).Scan(ctx)
+		Order("change_seq").Limit(int64(most)).Scan(ctx)
 	if err != nil {
 		return nil, s.fail(ctx, doing, err)
 	}
@@ -75,9 +75,9 @@ func (s *Store) Changes(ctx context.Context, after keys.Seq, max int) ([]keys.Ch
 		changes = append(changes, keys.Change{Seq: tenants[i].ChangeSeq, Tenant: &t})
 	}
 	slices.SortFunc(changes, func(a, b keys.Change) int { return cmp.Compare(a.Seq, b.Seq) })
-	if len(changes) > max {
-		clear(changes[max:])
-		changes = changes[:max]
+	if len(changes) > most {
+		clear(changes[most:])
+		changes = changes[:most]
 	}
 	if n := len(changes); n > 0 {
 		s.bell.ring(changes[n-1].Seq)

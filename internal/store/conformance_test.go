@@ -20,8 +20,10 @@ func long() bool { return os.Getenv("POSTERN_LONG") == "1" }
 
 func TestSQLite(t *testing.T) { testStore(t, openSQLite) }
 
-// testStore is what every database behind keys.Store has to pass. open returns an empty store that
-// ends with the test.
+func TestConcurrentSQLite(t *testing.T) { testConcurrent(t, openSQLite) }
+
+// testStore is, together with testConcurrent, what every database behind keys.Store has to pass.
+// open returns an empty store that ends with the test.
 func testStore(t *testing.T, open func(t *testing.T) keys.Store) {
 	for _, part := range []struct {
 		name string
@@ -37,7 +39,6 @@ func testStore(t *testing.T, open func(t *testing.T) keys.Store) {
 		{"Update", testUpdate},
 		{"Changes", testChanges},
 		{"Load", testLoad},
-		{"Concurrent", testConcurrent},
 	} {
 		t.Run(part.name, func(t *testing.T) { part.test(t, open) })
 	}

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -203,26 +204,15 @@ func (t *transaction) storedSecrets(ctx context.Context, id keys.CredentialID, v
 	if err != nil {
 		return nil, err
 	}
-	rows, err := stmt.QueryContext(ctx, string(id), version)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close() //nolint:errcheck // rows.Err tells
-	if !rows.Next() {
-		if err := rows.Err(); err != nil {
-			return nil, err
-		}
-		return nil, keys.ErrConflict
-	}
 	var record []byte
-	if err := rows.Scan(&record); err != nil {
+	switch err := stmt.QueryRowContext(ctx, string(id), version).Scan(&record); {
+	case errors.Is(err, sql.ErrNoRows):
+		return nil, keys.ErrConflict
+	case err != nil:
 		return nil, err
 	}
 	c, err := parseRecord(record, nil)
-	if errors.Is(err, errDamaged) {
-		return nil, rows.Close() // its digests stay taken; replacing it is how it is mended
-	}
-	return c.Secrets, rows.Close()
+	return c.Secrets, err
 }
 
 // without returns the secrets of list whose digests are not in other.
