@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"postern/internal/keys"
 )
 
 // server answers one listener. It is immutable after New but for the failures it counts.
@@ -20,7 +22,7 @@ type server struct {
 	Options
 	mux      *http.ServeMux
 	origins  *http.CrossOriginProtection
-	failures *throttle
+	failures *keys.Failures
 	document []byte // /openapi.json
 }
 
@@ -69,7 +71,7 @@ func newServer(o Options) (*server, error) {
 		Options:  o,
 		mux:      http.NewServeMux(),
 		origins:  http.NewCrossOriginProtection(),
-		failures: newThrottle(),
+		failures: keys.NewFailures(maxFailures),
 	}
 	s.mux.HandleFunc("/", s.nowhere)
 	return s, nil

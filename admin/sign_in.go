@@ -10,6 +10,10 @@ import (
 	"postern/internal/keys"
 )
 
+// maxFailures is how many wrong tokens of one network within a minute are answered 401; further
+// ones are answered 429.
+const maxFailures = 20
+
 // signIn finds who asks. Only a wrong token counts as a failure of its address; the Registry is
 // asked first, so that a correct token is never held up by what others at the address did.
 func (s *server) signIn(ctx context.Context, r *http.Request) (keys.Actor, error) {
@@ -22,7 +26,7 @@ func (s *server) signIn(ctx context.Context, r *http.Request) (keys.Actor, error
 	if err != nil {
 		var refusal *keys.Refusal
 		if errors.As(err, &refusal) && refusal.Code == keys.SignInRequired {
-			if wait := s.failures.failed(c.address, s.Now()); wait > 0 {
+			if wait := s.failures.Record(c.address, s.Now()); wait > 0 {
 				return keys.Actor{}, &problem{code: tooManyFailures,
 					detail:     "Too many wrong tokens came from this address.",
 					retryAfter: int((wait + time.Second - 1) / time.Second)}

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -132,81 +131,6 @@ func TestWrongTokensAreThrottled(t *testing.T) {
 	wantProblem(t, s.do("GET", "/v1/keys", "", "Authorization", ""), 401, "sign_in_required") // nothing was tried
 	s.clock = s.clock.Add(50 * time.Second)
 	wantProblem(t, wrong(), 401, "sign_in_required")
-}
-
-func TestThrottle(t *testing.T) {
-	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	use := func(th *throttle, a string, n int) (last time.Duration) {
-		for range n {
-			last = th.failed(netip.MustParseAddr(a), now)
-		}
-		return last
-	}
-	for _, c := range []struct {
-		name, first, second string
-		shared              bool
-	}{
-		{"same IPv4", "192.0.2.1", "192.0.2.1", true},
-		{"other IPv4", "192.0.2.1", "192.0.2.2", false},
-		{"same IPv6 network", "2001:db8::1", "2001:db8::2:3", true},
-		{"other IPv6 network", "2001:db8::1", "2001:db8:0:1::1", false},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			th := newThrottle()
-			use(th, c.first, maxFailures)
-			if got := use(th, c.second, 1) > 0; got != c.shared {
-				t.Errorf("shared: got %t, want %t", got, c.shared)
-			}
-		})
-	}
-	t.Run("no address", func(t *testing.T) {
-		th := newThrottle()
-		for range maxFailures {
-			th.failed(netip.Addr{}, now)
-		}
-		if th.failed(netip.Addr{}, now) == 0 {
-			t.Error("requests without an address are not counted")
-		}
-	})
-	t.Run("clock goes back", func(t *testing.T) {
-		th := newThrottle()
-		use(th, "192.0.2.1", maxFailures+1)
-		if wait := th.failed(netip.MustParseAddr("192.0.2.1"), now.Add(-time.Hour)); wait != 0 {
-			t.Errorf("waits %s", wait)
-		}
-	})
-	t.Run("bounded", func(t *testing.T) {
-		th := newThrottle()
-		for i := range 3 * maxFailureAddrs {
-			th.failed(netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}), now)
-		}
-		if got := len(th.addrs); got > maxFailureAddrs {
-			t.Errorf("remembers %d addresses", got)
-		}
-	})
-}
-
-func TestThrottleConcurrent(t *testing.T) {
-	th := newThrottle()
-	now := time.Now()
-	var wg sync.WaitGroup
-	var mu sync.Mutex
-	passed := 0
-	for range 8 {
-		wg.Go(func() {
-			for range 50 {
-				if th.failed(netip.MustParseAddr("192.0.2.1"), now) == 0 {
-					mu.Lock()
-					passed++
-					mu.Unlock()
-				}
-			}
-		})
-	}
-	wg.Wait()
-	if passed != maxFailures {
-		t.Errorf("got %d plain failures, want %d", passed, maxFailures)
-	}
 }
 
 // TestRolesByEndpoint is the matrix of the built-in roles and the endpoints, complete: what is not

@@ -47,19 +47,6 @@ func clientAddress(r *http.Request, trusted []netip.Prefix) (a netip.Addr, unhea
 	return a, false
 }
 
-// network is what failures and the limits of public routes count by: an IPv4 address, or the /64
-// that one IPv6 caller usually has to himself.
-func network(a netip.Addr) netip.Addr {
-	if !a.Is6() || a.Is4In6() {
-		return a.Unmap()
-	}
-	p, err := a.WithZone("").Prefix(64)
-	if err != nil {
-		return a
-	}
-	return p.Addr()
-}
-
 func contains(prefixes []netip.Prefix, a netip.Addr) bool {
 	for _, p := range prefixes {
 		if p.Contains(a) {

@@ -66,7 +66,7 @@ func TestNetwork(t *testing.T) {
 		{"2001:db8:1:2:ffff::", "2001:db8:1:2::"},
 		{"fe80::1%eth0", "fe80::"},
 	} {
-		if got := network(netip.MustParseAddr(tt.address)); got.String() != tt.want {
+		if got := keys.ClientNetwork(netip.MustParseAddr(tt.address)); got.String() != tt.want {
 			t.Errorf("%s: got %v, want %s", tt.address, got, tt.want)
 		}
 	}

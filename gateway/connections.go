@@ -4,6 +4,8 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+
+	"postern/internal/keys"
 )
 
 // cappedListener bounds how many connections are open, in all and per client network. A
@@ -47,7 +49,7 @@ func (l *cappedListener) network(conn net.Conn) netip.Addr {
 	if contains(l.trusted(), address) {
 		return netip.Addr{}
 	}
-	return network(address)
+	return keys.ClientNetwork(address)
 }
 
 func (l *cappedListener) enter(from netip.Addr) bool {

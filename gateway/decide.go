@@ -101,7 +101,7 @@ func (c *call) authenticate() *refusal {
 	switch code {
 	case keys.Admitted:
 	case keys.InvalidCredentials:
-		if wait := c.gateway.failures.record(network(c.address), c.now); wait > 0 {
+		if wait := c.gateway.failures.Record(c.address, c.now); wait > 0 {
 			x := refuse(keys.TooManyFailures)
 			x.retryAfter = wait
 			return x
@@ -141,8 +141,8 @@ func (c *call) checkScopes(method string) *refusal {
 	return c.served.authorize(need, c.principal.Rights())
 }
 
-// decision says what was decided in the words of the domain, for whoever records it.
-func (c *call) decision(x *refusal) {
+// settle notes the verdict for whoever records it.
+func (c *call) settle(x *refusal) {
 	c.admitted = x == nil && !c.preflight
 	if x != nil {
 		c.code = x.decision.Code

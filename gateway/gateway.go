@@ -29,7 +29,7 @@ type Gateway struct {
 	limits     ServerLimits
 	drain      Drain
 	addressKey [sha256.Size]byte
-	failures   *failures
+	failures   *keys.Failures
 	metrics    *metrics
 	transports transports
 	proxy      *httputil.ReverseProxy
@@ -77,7 +77,7 @@ func New(o Options) (*Gateway, error) {
 		clock:     o.Now,
 		limits:    o.Limits.withDefaults(),
 		drain:     o.Drain,
-		failures:  newFailures(o.FailuresPerMinute),
+		failures:  keys.NewFailures(o.FailuresPerMinute),
 	}
 	if g.log == nil {
 		g.log = slog.New(slog.DiscardHandler)

@@ -211,7 +211,7 @@ func (c *call) checkLimits(ctx context.Context) *refusal {
 func (c *call) chooseSet() *limitSet {
 	if c.principal == nil {
 		if len(c.served.Limits) > 0 {
-			c.subject = addressSubject(c.gateway.addressKey, network(c.address))
+			c.subject = addressSubject(c.gateway.addressKey, keys.ClientNetwork(c.address))
 		}
 		return c.served.sets.public
 	}

@@ -24,7 +24,7 @@ func (g *Gateway) serveHTTP(w http.ResponseWriter, r *http.Request) {
 	if x == nil && !c.preflight {
 		x = c.recordAdmission(r.Context())
 	}
-	c.decision(x)
+	c.settle(x)
 	switch {
 	case x != nil:
 		c.refuse(x)

@@ -189,7 +189,7 @@ func TestInFlightCap(t *testing.T) {
 	wantStatus(t, <-done, 200)
 }
 
-func TestSlowHeadersAreCut(t *testing.T) {
+func TestServerGrants(t *testing.T) {
 	srv := (&Gateway{log: discardLog()}).newServer()
 	if srv.ReadHeaderTimeout != 5*time.Second || srv.IdleTimeout != time.Minute || srv.MaxHeaderBytes != 64<<10 ||
 		srv.HTTP2.MaxConcurrentStreams != 100 || srv.Protocols.UnencryptedHTTP2() {
@@ -215,7 +215,7 @@ func TestHTTP2OverTLS(t *testing.T) {
 	}
 }
 
-func TestSwapUnderLoad(t *testing.T) {
+func TestConcurrentSwap(t *testing.T) {
 	h := start(t, http.HandlerFunc(echo))
 	good := *h.policy
 	bad := good

@@ -196,7 +196,7 @@ func (p *program) serve(ctx context.Context) error {
 	// A further signal must be able to end a drain, so the parts do not end with ctx.
 	select {
 	case <-ctx.Done():
-		p.log.Info("leaving: finishing running requests", "delay", p.cfg.Drain.Delay, "timeout", p.cfg.Drain.Timeout)
+		p.log.Info("leaving: finishing running requests", "delay", p.cfg.Drain.Delay.String(), "timeout", p.cfg.Drain.Timeout.String())
 	case <-failed.Done():
 	}
 	drain, cancel := context.WithTimeout(work, p.cfg.Drain.Delay+p.cfg.Drain.Timeout+5*time.Second)

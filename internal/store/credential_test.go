@@ -77,6 +77,11 @@ func testRoundTrip(t *testing.T, s keys.Store) {
 			t.Errorf("got error %v, want ErrNotFound", err)
 		}
 	})
+	t.Run("NUL in an id", func(t *testing.T) {
+		if _, err := s.Credential(t.Context(), sample(1).ID+"\x00", true); !isErr(err, keys.ErrNotFound) {
+			t.Errorf("got error %v, want ErrNotFound", err)
+		}
+	})
 	t.Run("copied in and out", func(t *testing.T) {
 		c := sample(9)
 		put(t, s, c)

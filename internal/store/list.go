@@ -2,19 +2,13 @@ package store
 
 import (
 	"context"
-	"encoding/base64"
-	"encoding/json"
 	"fmt"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/uptrace/bun"
 
 	"postern/internal/keys"
 )
-
-// maxPage is the largest page, and the page of a filter that names no size.
-const maxPage = 1000
 
 // maxSearch is the longest search text in bytes; a longer one is part of no name.
 const maxSearch = 4096
@@ -28,62 +22,6 @@ func sortColumn(name string) (column string, ok bool) {
 		return "name_key", true
 	}
 	return "", false
-}
-
-// position is where a page ended: what a cursor holds. Exactly one of Number and Text is the value
-// that the list is sorted by; the id settles ties.
-type position struct {
-	Sort   string  `json:"s"`
-	Number *int64  `json:"n,omitempty"`
-	Text   *string `json:"t,omitempty"`
-	ID     string  `json:"i"`
-}
-
-// cursor is the opaque form of a position.
-func (p position) cursor() (string, error) {
-	b, err := json.Marshal(p)
-	return base64.RawURLEncoding.EncodeToString(b), err
-}
-
-// parseCursor reads a cursor of a list with this order; ErrBadCursor for anything that such a
-// list did not hand out.
-func parseCursor(cursor, sort string, text bool) (position, error) {
-	var p position
-	b, err := base64.RawURLEncoding.Strict().DecodeString(cursor)
-	if err != nil || json.Unmarshal(b, &p) != nil {
-		return p, fmt.Errorf("%w: it is not one of this list's", keys.ErrBadCursor)
-	}
-	if p.Sort != sort || p.ID == "" || (p.Text != nil) != text || (p.Number != nil) == text {
-		return p, fmt.Errorf("%w: it belongs to another list or order", keys.ErrBadCursor)
-	}
-	return p, nil
-}
-
-// page orders q by column and id, begins after the cursor's position, and asks for one row more
-// than a page has, which tells whether there is a next one.
-func page(q *bun.SelectQuery, column string, descending bool, after *position, size int) {
-	direction, beyond := "ASC", ">"
-	if descending {
-		direction, beyond = "DESC", "<"
-	}
-	if after != nil {
-		var value any
-		if after.Text != nil {
-			value = *after.Text
-		} else {
-			value = *after.Number
-		}
-		q.Where("(?, id) "+beyond+" (?, ?)", bun.Ident(column), value, after.ID)
-	}
-	q.OrderExpr("? "+direction+", id "+direction, bun.Ident(column)).Limit(int64(size) + 1)
-}
-
-// pageSize is a filter's limit within 1 to maxPage.
-func pageSize(limit int) int {
-	if limit < 1 || limit > maxPage {
-		return maxPage
-	}
-	return limit
 }
 
 // listedCredential is a row of a list: the credential and the values that a cursor holds.
@@ -120,8 +58,8 @@ func (r *reader) Credentials(ctx context.Context, f keys.CredentialFilter) (keys
 		}
 		after = &p
 	}
-	if len(f.Search) > maxSearch {
-		return keys.CredentialPage{}, nil
+	if len(f.Search) > maxSearch || hasNUL(string(f.Tenant), string(f.OwnerType), f.OwnerID, string(f.Kind), string(f.Status), string(f.API)) {
+		return keys.CredentialPage{}, nil // nothing is like that
 	}
 
 	var rows []listedCredential
@@ -203,30 +141,4 @@ func (r *reader) filter(q *bun.SelectQuery, f keys.CredentialFilter) {
 	case keys.ManagedByAPI:
 		q.Where("managed = 0")
 	}
-}
-
-// fold makes texts that differ in case alone equal, in every script and not only in ASCII as the
-// database's own lower does. By way of the upper case, because some letters have two lower ones (σ, ς).
-// It is what both the searched columns and the search text go through.
-func fold(s string) string {
-	if ascii(s) {
-		return strings.ToLower(s)
-	}
-	s = strings.ToLower(strings.ToUpper(strings.ToValidUTF8(s, "\uFFFD")))
-	return strings.ReplaceAll(s, "\x00", "\uFFFD") // text ends at a NUL for LIKE
-}
-
-// ascii tells whether s is ASCII without NUL, which needs none of the care.
-func ascii(s string) bool {
-	for i := range len(s) {
-		if s[i] == 0 || s[i] >= utf8.RuneSelf {
-			return false
-		}
-	}
-	return true
-}
-
-// escapeLike takes the meaning from the wildcards of LIKE … ESCAPE '\'.
-func escapeLike(s string) string {
-	return strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(s)
 }

@@ -90,6 +90,7 @@ func testFilters(t *testing.T, s keys.Store) {
 		{"by expiry, never last", keys.CredentialFilter{Status: keys.Active, Sort: "expires_at", Limit: 2}, "b a"},
 		{"limit", keys.CredentialFilter{Limit: 3}, "a b c"},
 		{"limit out of range", keys.CredentialFilter{Limit: -1}, "a b c d e f g h i j k"},
+		{"NUL in a value", keys.CredentialFilter{Tenant: "acme\x00"}, ""},
 		{"SQL in a value", keys.CredentialFilter{Tenant: "' OR '1'='1", OwnerID: `"; DROP TABLE credentials; --`}, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {

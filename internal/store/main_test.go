@@ -3,6 +3,7 @@ package store
 import (
 	"bufio"
 	"context"
+	"database/sql/driver"
 	"fmt"
 	"io/fs"
 	"os"
@@ -14,8 +15,6 @@ import (
 	"testing"
 	"testing/fstest"
 	"time"
-
-	"database/sql/driver"
 
 	"modernc.org/sqlite"
 

@@ -50,6 +50,13 @@ func testTenant(t *testing.T, open func(*testing.T) keys.Store) {
 	if diff := cmp.Diff(second, got, compare); diff != "" {
 		t.Errorf("second version (-want +got):\n%s", diff)
 	}
+	if _, err := s.Tenant(t.Context(), "acme\x00"); !isErr(err, keys.ErrNotFound) {
+		t.Errorf("an id with a NUL: got error %v, want ErrNotFound", err)
+	}
+	nul := keys.Tenant{ID: "nul", Name: "a\x00b", Version: 1}
+	if _, err := s.Update(t.Context(), putTenant(nul)); err == nil {
+		t.Error("a name with a NUL: got no error")
+	}
 	if _, err := s.Tenant(t.Context(), "none"); !isErr(err, keys.ErrNotFound) {
 		t.Errorf("absent: got error %v, want ErrNotFound", err)
 	}
@@ -104,6 +111,15 @@ func testToken(t *testing.T, open func(*testing.T) keys.Store) {
 	stale := token(1)
 	stale.Version = 3
 	refused(t, s, keys.ErrConflict, putToken(stale))
+
+	nul := token(10)
+	nul.Name = "a\x00b"
+	if _, err := s.Update(t.Context(), putToken(nul)); err == nil {
+		t.Error("a name with a NUL: got no error")
+	}
+	if _, err := s.Token(t.Context(), "tok_1\x00"); !isErr(err, keys.ErrNotFound) {
+		t.Errorf("an id with a NUL: got error %v, want ErrNotFound", err)
+	}
 
 	// Newest first, ties by id, in pages of every size.
 	const want = "tok_bare tok_3 tok_2 tok_1"

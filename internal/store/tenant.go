@@ -39,6 +39,9 @@ func (row *tenantRow) tenant() (keys.Tenant, error) {
 // Tenant implements keys.Reader.
 func (r *reader) Tenant(ctx context.Context, id keys.TenantID) (keys.Tenant, error) {
 	doing := fmt.Sprintf("read tenant %q", id)
+	if hasNUL(string(id)) {
+		return keys.Tenant{}, fmt.Errorf("%s: %w", doing, keys.ErrNotFound)
+	}
 	var row tenantRow
 	err := r.db.NewSelect().Model(&row).Column(tenantColumns...).Where("id = ?", string(id)).Scan(ctx)
 	if err != nil {
@@ -58,6 +61,9 @@ func (t *transaction) PutTenant(ctx context.Context, tenant keys.Tenant) error {
 	row := tenantRow{
 		ID: string(tenant.ID), ChangeSeq: t.next + 1, Name: tenant.Name, Plan: tenant.Plan, Settings: string(settings),
 		CreatedAt: micros(tenant.CreatedAt), UpdatedAt: micros(tenant.UpdatedAt), Version: tenant.Version,
+	}
+	if hasNUL(row.ID, row.Name, row.Plan) {
+		return fmt.Errorf("%s: a text holds a NUL", doing)
 	}
 	if err := t.put(ctx, doing, &row, row.Version); err != nil {
 		return err

@@ -59,7 +59,11 @@ func (r *reader) TokenByDigest(ctx context.Context, d keys.Digest) (keys.Token, 
 
 // Token implements keys.Reader.
 func (r *reader) Token(ctx context.Context, id keys.TokenID) (keys.Token, error) {
-	return r.oneToken(ctx, fmt.Sprintf("read token %q", id), "id = ?", string(id))
+	doing := fmt.Sprintf("read token %q", id)
+	if hasNUL(string(id)) {
+		return keys.Token{}, fmt.Errorf("%s: %w", doing, keys.ErrNotFound)
+	}
+	return r.oneToken(ctx, doing, "id = ?", string(id))
 }
 
 func (r *reader) oneToken(ctx context.Context, doing, where string, value any) (keys.Token, error) {
@@ -131,6 +135,9 @@ func (t *transaction) PutToken(ctx context.Context, token keys.Token) error {
 		ID: string(token.ID), Digest: token.Digest[:], Pepper: int64(token.Pepper), Name: token.Name, Tenant: string(token.Tenant),
 		Roles: string(roles), Preview: token.Preview, CreatedBy: token.CreatedBy, CreatedAt: micros(token.CreatedAt),
 		ExpiresAt: micros(token.ExpiresAt), RevokedAt: micros(token.RevokedAt), Version: token.Version, MAC: token.MAC[:],
+	}
+	if hasNUL(row.ID, row.Name, row.Tenant, row.Preview, row.CreatedBy) {
+		return fmt.Errorf("%s: a text holds a NUL", doing)
 	}
 	return t.put(ctx, doing, &row, row.Version)
 }

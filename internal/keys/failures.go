@@ -1,4 +1,4 @@
-package gateway
+package keys
 
 import (
 	"net/netip"
@@ -14,14 +14,15 @@ const (
 	failuresPerShard = 1024
 )
 
-// failures counts wrong credentials per client network within a minute. It is asked only after a
-// credential proved wrong, so a right one is never held up by somebody else's guessing, and it
-// knows no keys, so guessing never spends an owner's quota.
+// Failures counts wrong credentials per client network within a minute, for the data path and for
+// the control path alike. It is to be asked only after a credential proved wrong, so a right one is
+// never held up by somebody else's guessing, and it knows no keys, so guessing never spends an
+// owner's quota. It is safe for concurrent use.
 //
 // It is bounded: when a shard is full of networks that all failed within the last minute, an
 // arbitrary one is forgotten. That costs an attacker with 65,536 networks nothing he would not
 // have without the throttle: what protects keys is their 256 random bits.
-type failures struct {
+type Failures struct {
 	allowed int
 	shards  [failureShards]failureShard
 }
@@ -36,21 +37,22 @@ type failureCount struct {
 	n     int
 }
 
-func newFailures(perMinute int) *failures {
+// NewFailures lets each network fail so often within a minute; 0 means 20.
+func NewFailures(perMinute int) *Failures {
 	if perMinute <= 0 {
 		perMinute = defaultFailures
 	}
-	f := &failures{allowed: perMinute}
+	f := &Failures{allowed: perMinute}
 	for i := range f.shards {
 		f.shards[i].counts = make(map[[16]byte]failureCount)
 	}
 	return f
 }
 
-// record counts one failure from a network at now and returns how long the network's further
-// failures are answered too_many_failures, 0 while it has not used up what is allowed.
-func (f *failures) record(network netip.Addr, now time.Time) time.Duration {
-	address := network.As16()
+// Record counts one failure from a client address at now and returns how long further failures of
+// its network are answered too_many_failures, 0 while it has not used up what is allowed.
+func (f *Failures) Record(client netip.Addr, now time.Time) time.Duration {
+	address := ClientNetwork(client).As16()
 	shard := &f.shards[(address[15]^address[13]^address[7]^address[6]*31^address[14]*7)%failureShards]
 	shard.mu.Lock()
 	defer shard.mu.Unlock()
@@ -81,4 +83,17 @@ func (s *failureShard) makeRoom(now time.Time) {
 			return
 		}
 	}
+}
+
+// ClientNetwork is what failures and the limits of public routes count by: an IPv4 address, or the
+// /64 that one IPv6 caller usually has to himself (RFC 6177).
+func ClientNetwork(a netip.Addr) netip.Addr {
+	if !a.Is6() || a.Is4In6() {
+		return a.Unmap()
+	}
+	p, err := a.WithZone("").Prefix(64)
+	if err != nil {
+		return a
+	}
+	return p.Addr()
 }

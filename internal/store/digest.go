@@ -1,0 +1,66 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+
+	"postern/internal/keys"
+)
+
+// storedSecrets returns the secrets of the stored version, or ErrConflict where the version is
+// another one.
+func (t *transaction) storedSecrets(ctx context.Context, id keys.CredentialID, version int64) ([]keys.StoredSecret, error) {
+	stmt, err := t.stmt(ctx, "SELECT record FROM credentials WHERE id = ? AND version = ?")
+	if err != nil {
+		return nil, err
+	}
+	var record []byte
+	switch err := stmt.QueryRowContext(ctx, string(id), version).Scan(&record); {
+	case errors.Is(err, sql.ErrNoRows):
+		return nil, keys.ErrConflict
+	case err != nil:
+		return nil, err
+	}
+	c, err := parseRecord(record, nil)
+	return c.Secrets, err
+}
+
+// without returns the secrets of list whose digests are not in other.
+func without(list, other []keys.StoredSecret) []keys.StoredSecret {
+	var out []keys.StoredSecret
+	for i := range list {
+		same := func(s keys.StoredSecret) bool { return s.Digest == list[i].Digest }
+		if !slices.ContainsFunc(other, same) {
+			out = append(out, list[i])
+		}
+	}
+	return out
+}
+
+// takeDigests marks the digests of added as in use. When one is taken already, also by an
+// earlier one of added, it takes none and returns ErrDuplicate.
+func (t *transaction) takeDigests(ctx context.Context, added []keys.StoredSecret) error {
+	for i := range added {
+		n, err := t.exec(ctx, "INSERT INTO secrets (digest) VALUES (?) ON CONFLICT (digest) DO NOTHING", added[i].Digest[:])
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return errors.Join(fmt.Errorf("secret %q: %w", added[i].ID, keys.ErrDuplicate), t.giveDigests(ctx, added[:i]))
+		}
+	}
+	return nil
+}
+
+// giveDigests frees digests that were in use.
+func (t *transaction) giveDigests(ctx context.Context, gone []keys.StoredSecret) error {
+	for i := range gone {
+		if _, err := t.exec(ctx, "DELETE FROM secrets WHERE digest = ?", gone[i].Digest[:]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
