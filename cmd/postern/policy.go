@@ -8,6 +8,7 @@ import (
 	"postern/config"
 	"postern/gateway"
 	"postern/internal/keys"
+	"postern/limiter"
 )
 
 // gatewayPolicy says in the data path's words what the configuration says about requests.
@@ -21,6 +22,11 @@ func gatewayPolicy(cfg *config.Config) (*gateway.Policy, error) {
 		TrustedProxies:  cfg.TrustedProxies,
 		LegacyRateLimit: cfg.Headers.LegacyRateLimit,
 		Contact:         cfg.Catalog().Policy.Contact,
+	}
+	for _, plan := range cfg.Catalog().Plans {
+		for _, l := range plan.Limits {
+			p.TenantCounters = p.TenantCounters || l.Per == limiter.Tenant
+		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(cfg.Routes)) {
 		r, err := gatewayRoute(cfg.Routes[name])

@@ -123,36 +123,42 @@ const (
 
 // PutCredential implements keys.Tx.
 func (t *transaction) PutCredential(ctx context.Context, c keys.Credential) error {
-	doing := fmt.Sprintf("write credential %q", c.ID)
-	if c.Version < 1 {
-		return fmt.Errorf("%s: version %d: a new record has version 1", doing, c.Version)
+	if err := t.putCredential(ctx, &c); err != nil {
+		return t.fail(ctx, fmt.Sprintf("write credential %q", c.ID), err)
 	}
-	args, err := credentialArgs(&c, t.next+1)
+	return nil
+}
+
+func (t *transaction) putCredential(ctx context.Context, c *keys.Credential) error {
+	if c.Version < 1 {
+		return fmt.Errorf("version %d: a new record has version 1", c.Version)
+	}
+	args, err := credentialArgs(c, t.next+1)
 	if err != nil {
-		return fmt.Errorf("%s: %w", doing, err)
+		return err
 	}
 	query, none := insertCredential, keys.ErrDuplicate
 	var old []keys.StoredSecret
 	if c.Version > 1 {
 		query, none, args = updateCredential, keys.ErrConflict, append(args, string(c.ID), c.Version-1)
 		if old, err = t.storedSecrets(ctx, c.ID, c.Version-1); err != nil {
-			return t.fail(ctx, doing, err)
+			return err
 		}
 	}
 	// The digests first: when one is taken, or the row is refused, giving them back undoes it all.
 	added := without(c.Secrets, old)
 	if err := t.takeDigests(ctx, added); err != nil {
-		return t.fail(ctx, doing, err)
+		return err
 	}
 	n, err := t.exec(ctx, query, args...)
-	if err == nil && n == 0 {
-		err = errors.Join(none, t.giveDigests(ctx, added))
+	if err != nil {
+		return err
 	}
-	if err == nil {
-		t.number()
-		err = t.giveDigests(ctx, without(old, c.Secrets))
+	if n == 0 {
+		return errors.Join(none, t.giveDigests(ctx, added))
 	}
-	return t.fail(ctx, doing, err)
+	t.number()
+	return t.giveDigests(ctx, without(old, c.Secrets))
 }
 
 // credentialArgs are the values of a row in the order that both statements above have them,

@@ -13,8 +13,8 @@ import (
 	"postern/internal/keys"
 )
 
-// loadChunk is how many change numbers a reader takes at a time: long enough that starting a query costs
-// nothing, short enough that readers end together and a context's end is noticed.
+// loadChunk is how many change numbers a reader takes at a time: long enough that starting a query
+// costs nothing, short enough that readers end together and a context's end is noticed.
 const loadChunk = 16384
 
 // Load implements keys.Store. Credentials are visited by several goroutines at once, after the last
@@ -53,8 +53,8 @@ func (s *Store) Load(ctx context.Context, v keys.LoadVisitor) (keys.Seq, error) 
 }
 
 // snapshots begins n read transactions that see the same state of the database, and returns its
-// change number. The way to the same state is to hold all writers off until each has made its first
-// read.
+// change number. The way to the same state is to hold all writers off until each has made its
+// first read, from which on a reader sees nothing newer.
 func (s *Store) snapshots(ctx context.Context, n int) (readers []bun.Tx, seq keys.Seq, err error) {
 	lock, err := s.write.BeginTx(ctx, nil)
 	if err != nil {
