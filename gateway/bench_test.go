@@ -89,7 +89,7 @@ func cpuTime(b *testing.B) time.Duration {
 // same transport settings, and nothing else.
 func BenchmarkBareProxy(b *testing.B) {
 	target := benchmarkUpstream(b)
-	transport := newTransport(5 * time.Second)
+	transport := newTransport(transportKind{timeout: 5 * time.Second})
 	transport.Proxy = nil
 	b.Cleanup(transport.CloseIdleConnections)
 	proxy := httptest.NewServer(&httputil.ReverseProxy{

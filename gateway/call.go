@@ -49,32 +49,31 @@ type call struct {
 
 	response responseWriter
 	text     []byte                      // scratch
+	slab     *slab                       // of what outlives the call
+	logged   *loggedAttrs                // of the access line
 	gotConn  func(httptrace.GotConnInfo) // attempts.gotConn, bound once
 }
 
-// callKey is the one context key, and withCall and callOf the one setter and getter.
+// The transport and the reverse proxy know a request by its context alone, so the call must be found
+// from there. An HTTP/1 connection has one request at a time and a wire in its context: the call
+// stands in the wire, which costs nothing. HTTP/2 has many, each with a context that carries its
+// call. withCall is the one setter, callOf the one getter.
+
+// callKey is the context key of an HTTP/2 request's call.
 type callKey struct{}
 
-// callContext carries a call. It is a type of its own because context.WithValue would check the
-// key's comparability and box twice on every request.
-type callContext struct {
-	context.Context
-	call *call
-}
-
-// Value implements context.Context.
-func (c *callContext) Value(key any) any {
-	if key == (callKey{}) {
-		return c.call
-	}
-	return c.Context.Value(key)
-}
-
 func withCall(r *http.Request, c *call) *http.Request {
-	return r.WithContext(&callContext{r.Context(), c})
+	if w := wireOf(r.Context()); w != nil {
+		w.call = c
+		return r
+	}
+	return r.WithContext(context.WithValue(r.Context(), callKey{}, c))
 }
 
 func callOf(ctx context.Context) *call {
+	if w := wireOf(ctx); w != nil {
+		return w.call
+	}
 	c, _ := ctx.Value(callKey{}).(*call)
 	return c
 }
@@ -93,18 +92,22 @@ func (g *Gateway) begin(w http.ResponseWriter, r *http.Request) *call {
 	return c
 }
 
-// release forgets everything of a request, above all the credential, and keeps the buffers.
+// release forgets everything of a request, above all the credential, and keeps what was allocated
+// for the call itself.
 func (g *Gateway) release(c *call) {
-	query, states, text, gotConn := c.query, c.answer.States, c.text, c.gotConn
-	*c = call{gateway: g, text: text[:0], gotConn: gotConn}
-	c.query.Checks = query.Checks[:0]
-	c.answer.States = states[:0]
+	if w := wireOf(c.inbound.Context()); w != nil {
+		w.call = nil
+	}
+	old := *c
+	*c = call{gateway: g, text: old.text[:0], gotConn: old.gotConn, slab: old.slab, logged: old.logged}
+	c.query.Checks = old.query.Checks[:0]
+	c.answer.States = old.answer.States[:0]
 	c.response.call = c
 	g.calls.Put(c)
 }
 
 func (g *Gateway) newCall() *call {
-	c := &call{gateway: g, text: make([]byte, 0, 512)}
+	c := &call{gateway: g, text: make([]byte, 0, 512), slab: new(slab), logged: new(loggedAttrs)}
 	c.gotConn = c.attempts.gotConn
 	c.response.call = c
 	return c

@@ -119,17 +119,18 @@ func (g *Gateway) Swap(p *Policy) error {
 		trusted:         p.TrustedProxies,
 		legacyRateLimit: p.LegacyRateLimit,
 	}
-	timeouts := make(map[time.Duration]bool)
+	needed := make(map[transportKind]bool)
 	for _, rt := range routes.all() {
 		s, err := g.serve(rt, p)
 		if err != nil {
 			return fmt.Errorf("route %q: %w", rt.Name, err)
 		}
 		next.served = append(next.served, s)
-		timeouts[rt.Timeout] = true
+		needed[transportKind{timeout: rt.Timeout}] = true
+		needed[transportKind{timeout: rt.Timeout, secure: true}] = true
 	}
 	g.snapshot.Store(next)
-	g.transports.keep(timeouts)
+	g.transports.keep(needed)
 	return nil
 }
 

@@ -33,7 +33,7 @@ type inspected struct {
 // pass, unless its path holds escapes or its host capitals.
 func inspect(r *http.Request, in *inspected) *refusal {
 	*in = inspected{}
-	w := wireOf(r)
+	w := wireOf(r.Context())
 	if w != nil {
 		if why := w.verdict(); why != "" {
 			return ambiguous(why)

@@ -22,7 +22,7 @@ const (
 // setIdentity tells the upstream who calls, from where, and by which id we know the request. All
 // values lie in one array.
 func (c *call) setIdentity(h http.Header) {
-	values := make([]string, 0, 11)
+	values := c.slab.take(11)[:0]
 	set := func(name, value string) {
 		values = append(values, value)
 		h[name] = values[len(values)-1 : len(values) : len(values)]

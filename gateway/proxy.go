@@ -30,7 +30,11 @@ func (g *Gateway) newProxy() *httputil.ReverseProxy {
 func (c *call) pass(r *http.Request) {
 	out := withCall(r, c)
 	if c.body = c.newBody(r); c.body != nil {
-		out.Body = c.body
+		// net/http looks at the request's own body to see what it must still read, so that one
+		// stays as it is.
+		with := *out
+		with.Body = c.body
+		out = &with
 	}
 	c.gateway.proxy.ServeHTTP(&c.response, out)
 }
@@ -86,11 +90,19 @@ func (roundTripper) RoundTrip(out *http.Request) (*http.Response, error) {
 	// httputil.ReverseProxy has just made this trace for us alone. Adding a second one would
 	// combine the two by reflection, on every request.
 	if trace := httptrace.ContextClientTrace(out.Context()); trace != nil {
+		c.attempts.trace = trace
 		trace.GotConn = c.gotConn
 	}
+	transport := c.served.plain
+	if out.URL.Scheme == "https" {
+		transport = c.served.secure
+	}
 	c.sent = time.Now()
-	res, err := c.served.transport.RoundTrip(out)
+	res, err := transport.RoundTrip(out)
 	c.headers = time.Now()
+	if conn := c.attempts.conn; conn != nil {
+		conn.answered()
+	}
 	return res, err
 }
 

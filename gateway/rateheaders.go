@@ -20,8 +20,9 @@ const (
 )
 
 // setRateHeaders tells where the caller stands under every limit, in place of whatever an upstream
-// says by these names. (Where nothing of ours applies, the upstream's own pass.) All texts are cut from one string, all values lie in one array.
-func (c *call) setRateHeaders(h http.Header, values *[8]string) {
+// says by these names. (Where nothing of ours applies, the upstream's own pass.) It takes the first
+// five of the values.
+func (c *call) setRateHeaders(h http.Header, values []string) {
 	set, states := c.set, c.answer.States
 	text := c.text[:0]
 	least, leastShare := 0, 2.0
@@ -47,7 +48,7 @@ func (c *call) setRateHeaders(h http.Header, values *[8]string) {
 		delete(h, headerRemaining)
 		delete(h, headerReset)
 		c.text = text
-		values[1] = string(text)
+		values[1] = c.slab.text(text)
 		h[headerRateLimit] = values[1:2:2]
 		return
 	}
@@ -58,7 +59,7 @@ func (c *call) setRateHeaders(h http.Header, values *[8]string) {
 	remainingEnd := len(text)
 	text = strconv.AppendInt(text, wholeSeconds(states[least].Reset), 10)
 	c.text = text
-	all := string(text)
+	all := c.slab.text(text)
 	values[1], values[2] = all[:field], all[field:limitEnd]
 	values[3], values[4] = all[limitEnd:remainingEnd], all[remainingEnd:]
 	h[headerRateLimit] = values[1:2:2]

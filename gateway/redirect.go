@@ -29,7 +29,7 @@ func (g *Gateway) ServeRedirect(l net.Listener, httpsPort string) error {
 
 func (g *Gateway) redirect(w http.ResponseWriter, r *http.Request, httpsPort string) {
 	snapshot := g.snapshot.Load()
-	var c call
+	c := g.newCall()
 	c.identify(r, false)
 	var in inspected
 	x := inspect(r, &in)

@@ -29,7 +29,7 @@ func (c *call) identify(r *http.Request, trusted bool) {
 	// Flag 01 leaves it to the upstream's own sampler whether the trace is recorded.
 	text = append(text, "-01"...)
 	c.text = text
-	c.trace = string(text)
+	c.trace = c.slab.text(text)
 	c.id = c.trace[3:35]
 	if !trusted {
 		return

@@ -87,12 +87,12 @@ func (w *responseWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter 
 
 // stamp adds what every answer of ours carries.
 func (c *call) stamp(h http.Header, status int) {
-	values := new([8]string) // not of the call: net/http writes short answers after the handler
+	values := c.slab.take(6)
 	if c.set != nil {
 		c.setRateHeaders(h, values)
 	}
-	values[7] = c.id
-	h[headerRequestID] = values[7:8:8]
+	values[5] = c.id
+	h[headerRequestID] = values[5:6:6]
 	if c.admitted && c.served.cors != nil {
 		c.served.cors.decorate(h, c.inbound)
 	}

@@ -251,7 +251,7 @@ func TestConcurrentSwap(t *testing.T) {
 	}
 	close(stop)
 	clients.Wait()
-	if n := len(h.gateway.transports.byTimeout); n != 1 {
-		t.Errorf("%d transports are left, want 1", n)
+	if n := len(h.gateway.transports.byKind); n != 2 {
+		t.Errorf("%d transports are left, want 2: one for http and one for https targets", n)
 	}
 }

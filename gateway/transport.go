@@ -9,7 +9,6 @@ import (
 	"net/http/httptrace"
 	"net/url"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -24,37 +23,40 @@ const (
 // errNoReplay ends a request whose first attempt failed and which must not be sent again.
 var errNoReplay = errors.New("connection to upstream lost after the request was sent")
 
-// transports hands out one http.Transport for each distinct timeout. The standard library's
-// ResponseHeaderTimeout is a timer that runs only until the headers arrive, so bodies, streams and
-// tunnels are not cut, and it costs less than a cancelable context per request.
+// transports hands out one http.Transport for each kind that the routes need. They outlive a Swap, so
+// that warm connections do too.
 type transports struct {
-	mu        sync.Mutex
-	byTimeout map[time.Duration]*http.Transport
+	mu     sync.Mutex
+	byKind map[transportKind]*http.Transport
 }
 
-// get returns the transport for a timeout, 0 for none. Transports outlive a Swap, so that warm
-// connections do too.
-func (t *transports) get(timeout time.Duration) *http.Transport {
+// transportKind is what http.Transport cannot be told per request.
+type transportKind struct {
+	timeout time.Duration // until the response's headers, 0 for none
+	secure  bool          // for https targets, which may speak HTTP/2
+}
+
+func (t *transports) get(kind transportKind) *http.Transport {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if tr, ok := t.byTimeout[timeout]; ok {
+	if tr, ok := t.byKind[kind]; ok {
 		return tr
 	}
-	if t.byTimeout == nil {
-		t.byTimeout = make(map[time.Duration]*http.Transport)
+	if t.byKind == nil {
+		t.byKind = make(map[transportKind]*http.Transport)
 	}
-	tr := newTransport(timeout)
-	t.byTimeout[timeout] = tr
+	tr := newTransport(kind)
+	t.byKind[kind] = tr
 	return tr
 }
 
-// keep forgets the transports of timeouts that no route has any more.
-func (t *transports) keep(used map[time.Duration]bool) {
+// keep forgets the transports that no route needs any more.
+func (t *transports) keep(used map[transportKind]bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for timeout, tr := range t.byTimeout {
-		if !used[timeout] {
-			delete(t.byTimeout, timeout)
+	for kind, tr := range t.byKind {
+		if !used[kind] {
+			delete(t.byKind, kind)
 			tr.CloseIdleConnections()
 		}
 	}
@@ -67,19 +69,24 @@ func (t *transports) close() {
 
 // newTransport makes a tuned transport: no proxy from the environment, no compression of our own,
 // many idle connections per upstream, HTTP/2 only where TLS negotiates it.
-func newTransport(timeout time.Duration) *http.Transport {
+//
+// The standard ResponseHeaderTimeout runs only until the headers arrive, so bodies, streams and
+// tunnels are not cut. It makes a timer for each request, though. A plain connection has one request
+// at a time, so there a read deadline does the same for nothing, see upstreamConn.
+func newTransport(kind transportKind) *http.Transport {
+	timeout := kind.timeout
 	dialer := &net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}
 	if timeout > 0 {
 		dialer.Timeout = min(timeout, dialTimeout)
 	}
-	return &http.Transport{
+	tr := &http.Transport{
 		Proxy: refuseReplay,
 		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
 			conn, err := dialer.DialContext(ctx, network, address)
 			if err != nil {
 				return nil, err
 			}
-			return &upstreamConn{Conn: conn, patience: timeout}, nil
+			return newUpstreamConn(conn, timeout, !kind.secure), nil
 		},
 		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
 		TLSHandshakeTimeout:    dialer.Timeout,
@@ -88,43 +95,14 @@ func newTransport(timeout time.Duration) *http.Transport {
 		MaxIdleConns:           0,
 		MaxIdleConnsPerHost:    idlePerUpstream,
 		IdleConnTimeout:        upstreamIdle,
-		ResponseHeaderTimeout:  timeout,
 		MaxResponseHeaderBytes: upstreamHeaderBytes,
 		WriteBufferSize:        4 << 10,
 		ReadBufferSize:         4 << 10,
 	}
-}
-
-// upstreamConn counts what was written to an upstream, so that a request of which a byte was sent
-// is never sent again, and bounds for how long the upstream may take nothing of a request's body:
-// ResponseHeaderTimeout begins only after it.
-type upstreamConn struct {
-	net.Conn
-	written  atomic.Int64
-	patience time.Duration // 0: none
-	bounded  atomic.Bool   // a write deadline is set
-	tunnel   atomic.Bool
-}
-
-// smallWrite is what always finds room in a new connection's buffers, and all there is to write of
-// most requests; they do without a deadline.
-const smallWrite = 4 << 10
-
-// Write implements net.Conn.
-func (c *upstreamConn) Write(p []byte) (int, error) {
-	if c.patience > 0 && (len(p) >= smallWrite || c.bounded.Load()) && !c.tunnel.Load() {
-		c.bounded.Store(true)
-		_ = c.SetWriteDeadline(time.Now().Add(c.patience))
+	if kind.secure {
+		tr.ResponseHeaderTimeout = timeout
 	}
-	n, err := c.Conn.Write(p)
-	c.written.Add(int64(n))
-	return n, err
-}
-
-// becomeTunnel lifts the bound: a tunnel may be silent for as long as it likes.
-func (c *upstreamConn) becomeTunnel() {
-	c.tunnel.Store(true)
-	_ = c.SetWriteDeadline(time.Time{})
+	return tr
 }
 
 // A closing TLS connection writes an alert, which is no byte of a request; the shortest request
@@ -139,6 +117,7 @@ type attempts struct {
 	begun int
 	conn  *upstreamConn // of the latest attempt; nil: HTTP/2, whose own rule is as strict
 	start int64         // conn.written when it was handed to the request
+	trace *httptrace.ClientTrace
 }
 
 // gotConn is the httptrace hook.
@@ -153,6 +132,10 @@ func (a *attempts) gotConn(info httptrace.GotConnInfo) {
 	}
 	if u, ok := conn.(*upstreamConn); ok {
 		a.conn, a.start = u, u.written.Load()
+		if u.answers {
+			a.trace.WroteRequest = u.wrote
+			u.begin()
+		}
 	}
 }
 
@@ -163,6 +146,8 @@ func (a *attempts) next(method string) error {
 	switch {
 	case a.begun == 1:
 		return nil
+	case a.conn != nil && a.conn.late.Load():
+		return errHeadersLate
 	case a.begun > 2 || !idempotent(method):
 		return errNoReplay
 	case a.conn != nil && a.conn.written.Load()-a.start >= alertBytes:

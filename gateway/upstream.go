@@ -13,10 +13,11 @@ import (
 // served is a route in force and what the gateway keeps beside it.
 type served struct {
 	*route
-	transport *http.Transport
-	setNames  []string   // canonical names of SetHeaders, and their values; shared by all requests
-	setValues [][]string // so never changed
-	setHost   string     // a Host among SetHeaders
+	plain     *http.Transport // for http targets
+	secure    *http.Transport // for https targets
+	setNames  []string        // canonical names of SetHeaders, and their values; shared by all requests
+	setValues [][]string      // so never changed
+	setHost   string          // a Host among SetHeaders
 	sets      limitSets
 	metrics   *routeMetrics
 	turn      atomic.Uint32
@@ -49,7 +50,9 @@ func (g *Gateway) serve(rt *route, p *Policy) (*served, error) {
 			return nil, errors.New("limit " + l.String() + " is below the route's cost, so no request could ever pass")
 		}
 	}
-	s := &served{route: rt, transport: g.transports.get(rt.Timeout), metrics: g.metrics.route(rt.Name)}
+	s := &served{route: rt, metrics: g.metrics.route(rt.Name)}
+	s.plain = g.transports.get(transportKind{timeout: rt.Timeout})
+	s.secure = g.transports.get(transportKind{timeout: rt.Timeout, secure: true})
 	for name, value := range rt.SetHeaders {
 		if strings.EqualFold(name, "Host") {
 			s.setHost = value

@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/tls"
 	"net"
-	"net/http"
 	"strings"
 	"sync/atomic"
 )
@@ -25,6 +24,7 @@ type wire struct {
 	fault  atomic.Pointer[string] // first thing that was wrong, for good
 	heads  atomic.Int64           // header sections seen to their end
 	judged atomic.Int64           // requests the guard has asked about
+	call   *call                  // of the request being handled; belongs to its handler, see withCall
 
 	// The rest belongs to Read, which net/http never calls twice at once.
 	state   wireState
@@ -97,8 +97,10 @@ func watchedContext(ctx context.Context, c net.Conn) context.Context {
 	return ctx
 }
 
-func wireOf(r *http.Request) *wire {
-	w, _ := r.Context().Value(wireKey{}).(*wire)
+// wireOf returns the wire of a request's connection by the request's context; nil: HTTP/2, or not
+// from a listener of ours.
+func wireOf(ctx context.Context) *wire {
+	w, _ := ctx.Value(wireKey{}).(*wire)
 	return w
 }
 

@@ -14,12 +14,14 @@ import (
 
 	// Calendar limits need time zones also where the machine has no zone files.
 	_ "time/tzdata"
+
+	"golang.org/x/term"
 )
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := realMain(ctx, os.Args[1:], session{
-		in: os.Stdin, out: os.Stdout, err: os.Stderr, env: os.Environ(), terminal: isTerminal(os.Stderr),
+		in: os.Stdin, out: os.Stdout, err: os.Stderr, env: os.Environ(), terminal: term.IsTerminal(int(os.Stderr.Fd())),
 	})
 	stop()
 	os.Exit(code)
@@ -39,9 +41,4 @@ func realMain(ctx context.Context, args []string, s session) int {
 	root.SetArgs(args)
 	cmd, err := root.ExecuteContextC(ctx)
 	return report(s.err, cmd, err)
-}
-
-func isTerminal(f *os.File) bool {
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
