@@ -44,7 +44,7 @@ func (c *call) newBody(r *http.Request) *requestBody {
 	return &requestBody{
 		body:    r.Body,
 		control: http.NewResponseController(c.response.ResponseWriter),
-		limit:   c.served.MaxBody,
+		limit:   c.route.MaxBody,
 		share:   int64(c.gateway.limits.MinBodyRate) * int64(bodyPatience/time.Second),
 	}
 }

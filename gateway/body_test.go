@@ -97,7 +97,7 @@ func TestBodyTooSlow(t *testing.T) {
 	h.gateway.limits.MinBodyRate = 1 << 30
 	c := h.gateway.begin(deadlines{}, h.request("POST", "/", slowReader{}))
 	defer h.gateway.release(c)
-	c.served, c.body = h.gateway.snapshot.Load().served[0], synthetic
+	c.route, c.body = h.gateway.snapshot.Load().routes[0], synthetic
 	if x := c.blame(t.Context(), io.ErrUnexpectedEOF); x == nil || x.decision.Code != keys.BadRequest || !x.closeConn {
 		t.Errorf("got %+v, want bad_request that closes the connection", x)
 	}

@@ -28,7 +28,7 @@ type call struct {
 	proxied bool       // a trusted proxy sits between
 
 	request   inspected
-	served    *served // nil until routed
+	route     *liveRoute // nil until routed
 	presented presented
 	principal *keys.Principal // nil until authenticated, and on public routes
 	subject   string          // public routes: whom limits count
@@ -115,10 +115,10 @@ func (g *Gateway) newCall() *call {
 
 // routeName is how logs and metrics call the route: "" when there is none.
 func (c *call) routeName() string {
-	if c.served == nil {
+	if c.route == nil {
 		return ""
 	}
-	return c.served.Name
+	return c.route.Name
 }
 
 // keyID is the credential's id, "" when nobody was proved.

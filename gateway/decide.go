@@ -26,7 +26,7 @@ func (c *call) decide(r *http.Request) *refusal {
 	if x := c.announcedBody(r); x != nil { // does it say that its body is too large?
 		return x
 	}
-	if !c.served.Public {
+	if !c.route.Public {
 		if x := c.findCredential(r); x != nil { // what does it show?
 			return x
 		}
@@ -69,21 +69,21 @@ func (c *call) guard(r *http.Request) *refusal {
 func (c *call) findRoute() *refusal {
 	rt, x := c.snapshot.table.find(&c.request)
 	if rt != nil {
-		c.served = c.snapshot.served[rt.index]
+		c.route = c.snapshot.routes[rt.index]
 	}
 	return x
 }
 
 // answerPreflight answers a CORS preflight, which is no call: it spends nothing and shows nothing.
 func (c *call) answerPreflight(r *http.Request) bool {
-	c.preflight = c.served.cors.preflight(&c.response, r, c.id)
+	c.preflight = c.route.cors.preflight(&c.response, r, c.id)
 	return c.preflight
 }
 
 // announcedBody refuses by Content-Length, before the request costs anything. A body without an
 // announced length is cut while it flows.
 func (c *call) announcedBody(r *http.Request) *refusal {
-	if c.served.MaxBody >= 0 && r.ContentLength > c.served.MaxBody {
+	if c.route.MaxBody >= 0 && r.ContentLength > c.route.MaxBody {
 		return refuse(keys.BodyTooLarge)
 	}
 	return nil
@@ -91,7 +91,7 @@ func (c *call) announcedBody(r *http.Request) *refusal {
 
 // findCredential takes the one credential that the request carries in a place the route accepts.
 func (c *call) findCredential(r *http.Request) *refusal {
-	return c.served.carriers.find(r, c.gateway.format, &c.presented)
+	return c.route.carriers.find(r, c.gateway.format, &c.presented)
 }
 
 // authenticate asks the directory. Wrong credentials count against the address they come from, and
@@ -116,7 +116,7 @@ func (c *call) authenticate() *refusal {
 		return refuse(code)
 	}
 	c.principal = principal
-	if principal.Test && !c.served.AcceptTest {
+	if principal.Test && !c.route.AcceptTest {
 		x := refuse(keys.InvalidCredentials)
 		x.decision.Detail = "This is a test key, and the route takes live ones only."
 		return x
@@ -126,7 +126,7 @@ func (c *call) authenticate() *refusal {
 
 // checkAddress holds the address against the route's and the credential's lists.
 func (c *call) checkAddress() *refusal {
-	if x := addressAllowed(c.served.AllowedIPs, c.address); x != nil || c.principal == nil {
+	if x := addressAllowed(c.route.AllowedIPs, c.address); x != nil || c.principal == nil {
 		return x
 	}
 	return addressAllowed(c.principal.AllowedIPs, c.address)
@@ -134,11 +134,11 @@ func (c *call) checkAddress() *refusal {
 
 // checkScopes holds the method's scopes and the route's API against the credential's rights.
 func (c *call) checkScopes(method string) *refusal {
-	need, x := c.served.methodRule(method)
-	if x != nil || c.served.Public {
+	need, x := c.route.methodRule(method)
+	if x != nil || c.route.Public {
 		return x
 	}
-	return c.served.authorize(need, c.principal.Rights())
+	return c.route.authorize(need, c.principal.Rights())
 }
 
 // settle notes the verdict for whoever records it.

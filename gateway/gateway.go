@@ -50,7 +50,7 @@ type Gateway struct {
 // snapshot is a policy in force. A request reads it once, so that Swap falls between two requests.
 type snapshot struct {
 	table           *table
-	served          []*served // by route.index
+	routes          []*liveRoute // by route.index
 	refuser         refuser
 	trusted         []netip.Prefix
 	legacyRateLimit bool
@@ -121,11 +121,11 @@ func (g *Gateway) Swap(p *Policy) error {
 	}
 	needed := make(map[transportKind]bool)
 	for _, rt := range routes.all() {
-		s, err := g.serve(rt, p)
+		s, err := g.activate(rt, p)
 		if err != nil {
 			return fmt.Errorf("route %q: %w", rt.Name, err)
 		}
-		next.served = append(next.served, s)
+		next.routes = append(next.routes, s)
 		needed[transportKind{timeout: rt.Timeout}] = true
 		needed[transportKind{timeout: rt.Timeout, secure: true}] = true
 	}

@@ -111,25 +111,11 @@ func (s *limitSet) add(counter limiter.Counter, l limiter.Limit, zone *time.Loca
 		calendar = limiter.NewCalendar(l.Unit, zone)
 		s.calendar = true
 	}
-	name := levelName(counter.Level) + "-" + l.Label()
+	name := counter.Level.String() + "-" + l.Label()
 	s.checks = append(s.checks, limiter.Check{Counter: counter, Limit: l})
 	s.calendars = append(s.calendars, calendar)
 	s.names = append(s.names, name)
 	s.fields = append(s.fields, `"`+name+`";r=`)
-}
-
-// levelName is how limit names begin.
-func levelName(l limiter.Level) string {
-	switch l {
-	case limiter.Credential:
-		return "credential"
-	case limiter.Owner:
-		return "owner"
-	case limiter.Tenant:
-		return "tenant"
-	default:
-		return "route"
-	}
 }
 
 // query fills q for a request at now. p is nil on public routes, where who names the address.
@@ -184,15 +170,15 @@ func (c *call) checkLimits(ctx context.Context) *refusal {
 	}
 	if set.tooSmall != "" {
 		x := refuse(keys.CostExceedsLimit)
-		x.decision.Detail = "The request costs " + strconv.FormatInt(max(c.served.Cost, 1), 10) +
+		x.decision.Detail = "The request costs " + strconv.FormatInt(max(c.route.Cost, 1), 10) +
 			" units, more than the limit " + set.tooSmall + " ever allows."
 		return x
 	}
 	begin := time.Now()
-	set.query(&c.query, c.principal, c.subject, c.served.Cost, c.now)
+	set.query(&c.query, c.principal, c.subject, c.route.Cost, c.now)
 	err := c.gateway.limiter.Decide(ctx, &c.query, &c.answer)
 	if errors.Is(err, limiter.ErrPeriodOver) { // a period ended since the request began
-		set.query(&c.query, c.principal, c.subject, c.served.Cost, c.gateway.now())
+		set.query(&c.query, c.principal, c.subject, c.route.Cost, c.gateway.now())
 		err = c.gateway.limiter.Decide(ctx, &c.query, &c.answer)
 	}
 	c.gateway.metrics.limiter.Observe(time.Since(begin).Seconds())
@@ -210,16 +196,16 @@ func (c *call) checkLimits(ctx context.Context) *refusal {
 // chooseSet finds the limits in force; nil when the credential's plan is gone.
 func (c *call) chooseSet() *limitSet {
 	if c.principal == nil {
-		if len(c.served.Limits) > 0 {
+		if len(c.route.Limits) > 0 {
 			c.subject = addressSubject(c.gateway.addressKey, keys.ClientNetwork(c.address))
 		}
-		return c.served.sets.public
+		return c.route.sets.public
 	}
 	plan := c.principal.Plan()
 	if plan == nil {
 		return nil
 	}
-	return c.served.sets.of(plan)
+	return c.route.sets.of(plan)
 }
 
 // limiterFailed turns "cannot know" into what the route says for it. The limiter itself implements
@@ -232,7 +218,7 @@ func (c *call) limiterFailed(ctx context.Context, err error) *refusal {
 	if c.gateway.alarm.due() {
 		c.gateway.log.Error("the limiter cannot answer", "error", err, "request_id", c.id)
 	}
-	if c.served.OnLoss == OnLossAllow {
+	if c.route.OnLoss == OnLossAllow {
 		return nil
 	}
 	x := refuse(keys.LimiterUnavailable)
@@ -273,11 +259,11 @@ func (c *call) peekLimits(ctx context.Context) {
 	if plan == nil {
 		return
 	}
-	set := c.served.sets.of(plan)
+	set := c.route.sets.of(plan)
 	if len(set.checks) == 0 || set.tooSmall != "" {
 		return
 	}
-	set.query(&c.query, c.principal, "", c.served.Cost, c.now)
+	set.query(&c.query, c.principal, "", c.route.Cost, c.now)
 	if c.gateway.limiter.Peek(ctx, &c.query, &c.answer) == nil {
 		c.set = set
 	}

@@ -83,7 +83,7 @@ func TestRateHeaders(t *testing.T) {
 		t.Errorf("got %s", a.body)
 	}
 	// A refusal of somebody who proved himself tells where he stands, and spends nothing.
-	h.gateway.snapshot.Load().served[0].Scopes = map[string][]keys.Scope{"*": {"orders.admin"}}
+	h.gateway.snapshot.Load().routes[0].Scopes = map[string][]keys.Scope{"*": {"orders.admin"}}
 	a = h.get("/", ownerKey)
 	wantCode(t, a, keys.InsufficientScope)
 	wantHeaders(t, a, map[string]string{"RateLimit": `"credential-s";r=0;t=1, "owner-day";r=3;t=50400, "route-10s";r=98;t=10`})

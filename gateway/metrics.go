@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strconv"
 	"sync/atomic"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -32,7 +33,7 @@ func newMetrics(r prometheus.Registerer, l limiter.Limiter) (*metrics, error) {
 			Buckets:                         prometheus.ExponentialBuckets(from, 4, 10),
 			NativeHistogramBucketFactor:     1.1,
 			NativeHistogramMaxBucketNumber:  100,
-			NativeHistogramMinResetDuration: 3600e9,
+			NativeHistogramMinResetDuration: time.Hour,
 		}
 	}
 	limiterDuration := prometheus.NewHistogramVec(histogram("limiter_duration_seconds",
@@ -128,8 +129,8 @@ func (c *counters[K]) get(key K, resolve func(K) prometheus.Counter) prometheus.
 // observe counts one request that is over.
 func (c *call) observe(end End) {
 	rm := c.gateway.metrics.none
-	if c.served != nil {
-		rm = c.served.metrics
+	if c.route != nil {
+		rm = c.route.metrics
 	}
 	rm.requests.get(requestKey{methodLabel(c.inbound.Method), statusLabel(end.Status)}, rm.request).Inc()
 	if c.admitted {

@@ -43,19 +43,19 @@ func (c *call) pass(r *http.Request) {
 // hop-by-hop headers by now, so nobody can have ours removed by naming them in Connection.
 func rewrite(pr *httputil.ProxyRequest) {
 	c, out := callOf(pr.In.Context()), pr.Out
-	target := c.served.target()
+	target := c.route.target()
 	out.URL.Scheme, out.URL.Host = target.Scheme, target.Host
-	out.URL.Path, out.URL.RawPath = c.served.upstreamPath(target, &c.request)
+	out.URL.Path, out.URL.RawPath = c.route.upstreamPath(target, &c.request)
 	out.URL.RawQuery = joinQuery(target.RawQuery, pr.In.URL.RawQuery) // ReverseProxy drops what it cannot parse
-	if !c.served.KeepHost {
+	if !c.route.KeepHost {
 		out.Host = ""
 	}
 	out.Trailer = nil
 	cleanUpstreamHeaders(out.Header)
-	if !c.served.ForwardCredential {
+	if !c.route.ForwardCredential {
 		c.presented.strip(out)
 	}
-	c.served.setHeaders(out)
+	c.route.setHeaders(out)
 	c.setIdentity(out.Header)
 }
 
@@ -72,7 +72,7 @@ func joinQuery(own, query string) string {
 }
 
 // setHeaders sets the route's set_headers.
-func (s *served) setHeaders(out *http.Request) {
+func (s *liveRoute) setHeaders(out *http.Request) {
 	for i, name := range s.setNames {
 		out.Header[name] = s.setValues[i]
 	}
@@ -93,9 +93,9 @@ func (roundTripper) RoundTrip(out *http.Request) (*http.Response, error) {
 		c.attempts.trace = trace
 		trace.GotConn = c.gotConn
 	}
-	transport := c.served.plain
+	transport := c.route.plain
 	if out.URL.Scheme == "https" {
-		transport = c.served.secure
+		transport = c.route.secure
 	}
 	c.sent = time.Now()
 	res, err := transport.RoundTrip(out)
@@ -131,7 +131,7 @@ func upstreamFailed(_ http.ResponseWriter, out *http.Request, err error) {
 		return
 	}
 	c.code = x.decision.Code
-	if x.decision.Code.Status() >= http.StatusInternalServerError && c.served.alarm.due() {
+	if x.decision.Code.Status() >= http.StatusInternalServerError && c.route.alarm.due() {
 		c.gateway.log.Warn("upstream failed", "route", c.routeName(), "target", out.URL.Host,
 			"code", string(c.code), "error", err, "request_id", c.id)
 	}

@@ -20,7 +20,7 @@ const (
 )
 
 // setRateHeaders tells where the caller stands under every limit, in place of whatever an upstream
-// says by these names. (Where nothing of ours applies, the upstream's own pass.) It takes the first
+// says by these names. (Where nothing of ours applies, the upstream's own pass.) It fills the first
 // five of the values.
 func (c *call) setRateHeaders(h http.Header, values []string) {
 	set, states := c.set, c.answer.States
@@ -38,7 +38,7 @@ func (c *call) setRateHeaders(h http.Header, values []string) {
 		text = append(text, set.fields[i]...)
 		text = strconv.AppendInt(text, left, 10)
 		text = append(text, ";t="...)
-		text = strconv.AppendInt(text, wholeSeconds(states[i].Reset), 10)
+		text = strconv.AppendInt(text, secondsToReset(set.checks[i].Limit, states[i]), 10)
 	}
 	field := len(text)
 	values[0] = set.policyText(c.query.Checks)
@@ -57,7 +57,7 @@ func (c *call) setRateHeaders(h http.Header, values []string) {
 	limitEnd := len(text)
 	text = strconv.AppendInt(text, max(n-states[least].Used, 0), 10)
 	remainingEnd := len(text)
-	text = strconv.AppendInt(text, wholeSeconds(states[least].Reset), 10)
+	text = strconv.AppendInt(text, secondsToReset(set.checks[least].Limit, states[least]), 10)
 	c.text = text
 	all := c.slab.text(text)
 	values[1], values[2] = all[:field], all[field:limitEnd]
@@ -66,6 +66,15 @@ func (c *call) setRateHeaders(h http.Header, values []string) {
 	h[headerLimit] = values[2:3:3]
 	h[headerRemaining] = values[3:4:4]
 	h[headerReset] = values[4:5:5]
+}
+
+// secondsToReset is when a limit's oldest unit leaves. The limiter books a unit at the latest instant
+// it can have come, a resolution later at most; here that would turn "within the second" into two.
+func secondsToReset(l limiter.Limit, s limiter.State) int64 {
+	if l.Unit == limiter.Sliding {
+		return wholeSeconds(min(s.Reset, l.Window))
+	}
+	return wholeSeconds(s.Reset)
 }
 
 // wholeSeconds rounds up, so that a caller who waits them never comes too early.

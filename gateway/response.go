@@ -93,8 +93,8 @@ func (c *call) stamp(h http.Header, status int) {
 	}
 	values[5] = c.id
 	h[headerRequestID] = values[5:6:6]
-	if c.admitted && c.served.cors != nil {
-		c.served.cors.decorate(h, c.inbound)
+	if c.admitted && c.route.cors != nil {
+		c.route.cors.decorate(h, c.inbound)
 	}
 	if status != http.StatusSwitchingProtocols && c.gateway.draining.Load() {
 		h["Connection"] = closeConnection

@@ -25,9 +25,9 @@ type streams struct {
 	now       func() time.Time
 	every     time.Duration
 
-	mu      sync.Mutex
-	open    map[*stream]struct{}
-	watched bool // a goroutine is at it; it ends with the last stream
+	mu    sync.Mutex
+	open  map[*stream]struct{}
+	timer *time.Timer // to the next look; nil while nothing is open
 }
 
 type stream struct {
@@ -47,9 +47,8 @@ func (s *streams) add(p *keys.Principal, cut func()) *stream {
 		s.open = make(map[*stream]struct{})
 	}
 	s.open[entry] = struct{}{}
-	if !s.watched {
-		s.watched = true
-		go s.watch()
+	if s.timer == nil {
+		s.timer = time.AfterFunc(s.every, s.recheck)
 	}
 	return entry
 }
@@ -62,21 +61,15 @@ func (s *streams) remove(entry *stream) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.open, entry)
-}
-
-func (s *streams) watch() {
-	tick := time.NewTicker(s.every)
-	defer tick.Stop()
-	for range tick.C {
-		if !s.recheck() {
-			return
-		}
+	if len(s.open) == 0 && s.timer != nil {
+		s.timer.Stop()
+		s.timer = nil
 	}
 }
 
-// recheck cuts what is not admitted any more and tells whether there is anything left to watch. A
-// directory that cannot answer cuts nothing: what is admitted stays so until somebody revokes it.
-func (s *streams) recheck() bool {
+// recheck cuts what is not admitted any more, and looks again later if anything is left. A directory
+// that cannot answer cuts nothing: what is admitted stays so until somebody revokes it.
+func (s *streams) recheck() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.now()
@@ -88,8 +81,13 @@ func (s *streams) recheck() bool {
 			delete(s.open, entry)
 		}
 	}
-	s.watched = len(s.open) > 0
-	return s.watched
+	switch {
+	case s.timer == nil: // the last one left while this look was due
+	case len(s.open) > 0:
+		s.timer.Reset(s.every)
+	default:
+		s.timer = nil
+	}
 }
 
 // cutStream ends an answer from outside its handler: HTTP/1 by the read that watches for the

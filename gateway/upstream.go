@@ -10,8 +10,8 @@ import (
 	"postern/limiter"
 )
 
-// served is a route in force and what the gateway keeps beside it.
-type served struct {
+// liveRoute is a route in force and what the gateway keeps beside it.
+type liveRoute struct {
 	*route
 	plain     *http.Transport // for http targets
 	secure    *http.Transport // for https targets
@@ -25,15 +25,15 @@ type served struct {
 }
 
 // target chooses the upstream of the next request: one after the other.
-func (s *served) target() *url.URL {
+func (s *liveRoute) target() *url.URL {
 	if len(s.Targets) == 1 {
 		return s.Targets[0]
 	}
 	return s.Targets[int(s.turn.Add(1)-1)%len(s.Targets)]
 }
 
-// serve prepares a compiled route, or tells what of it cannot work.
-func (g *Gateway) serve(rt *route, p *Policy) (*served, error) {
+// activate prepares a compiled route, or tells what of it cannot work.
+func (g *Gateway) activate(rt *route, p *Policy) (*liveRoute, error) {
 	if len(rt.Targets) == 0 {
 		return nil, errors.New("no upstream target; name at least one URL such as http://10.0.0.5:9000")
 	}
@@ -50,7 +50,7 @@ func (g *Gateway) serve(rt *route, p *Policy) (*served, error) {
 			return nil, errors.New("limit " + l.String() + " is below the route's cost, so no request could ever pass")
 		}
 	}
-	s := &served{route: rt, metrics: g.metrics.route(rt.Name)}
+	s := &liveRoute{route: rt, metrics: g.metrics.route(rt.Name)}
 	s.plain = g.transports.get(transportKind{timeout: rt.Timeout})
 	s.secure = g.transports.get(transportKind{timeout: rt.Timeout, secure: true})
 	for name, value := range rt.SetHeaders {

@@ -94,7 +94,7 @@ func (h *harness) limiterUsed(key string) int64 {
 	h.t.Helper()
 	c := h.gateway.newCall()
 	c.snapshot = h.gateway.snapshot.Load()
-	c.served, c.principal, c.now = c.snapshot.served[0], h.directory.by[key], h.gateway.now()
+	c.route, c.principal, c.now = c.snapshot.routes[0], h.directory.by[key], h.gateway.now()
 	c.peekLimits(h.t.Context())
 	if c.set == nil {
 		h.t.Fatal("limits are not known")

@@ -51,8 +51,8 @@ func (c *call) recordAdmission(ctx context.Context) *refusal {
 // record is what the journal gets to know.
 func (c *call) record() Call {
 	cost := int64(1)
-	if c.served != nil {
-		cost = max(c.served.Cost, 1)
+	if c.route != nil {
+		cost = max(c.route.Cost, 1)
 	}
 	return Call{
 		RequestID: c.id, Time: c.now, Route: c.routeName(), Method: c.inbound.Method,
@@ -70,8 +70,8 @@ func (c *call) refuse(x *refusal) {
 
 func (c *call) writeRefusal(x *refusal) {
 	var rt *route
-	if c.served != nil {
-		rt = c.served.route
+	if c.route != nil {
+		rt = c.route.route
 	}
 	c.snapshot.refuser.write(&c.response, c.inbound, c.id, rt, x)
 }
