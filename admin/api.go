@@ -51,6 +51,7 @@ func mount(s *server, routes []route) ([]byte, error) {
 		}
 		rt.mount(b, rt)
 	}
+	publishExpression(b.api.OpenAPI(), s.KeyExpression)
 	document, err := json.Marshal(b.api.OpenAPI())
 	if err != nil {
 		return nil, fmt.Errorf("write OpenAPI document: %w", err)
@@ -71,6 +72,17 @@ func humaConfig(version string) huma.Config {
 	c.OpenAPIPath = ""  // served by a row of our own table
 	c.SchemasPath = ""
 	return c
+}
+
+// publishExpression says in the description of a new key's secret what API keys look like, where
+// people who set up a leak scanner find it.
+func publishExpression(doc *huma.OpenAPI, expression string) {
+	created := doc.Components.Schemas.Map()["CreatedKey"]
+	if created == nil || expression == "" {
+		return
+	}
+	secret := created.Properties["secret"]
+	secret.Description += " For leak scanners: an API key made here matches " + expression
 }
 
 // builder collects what mounting a route needs.

@@ -12,10 +12,14 @@ type Index struct {
 	Name     string `json:"name" doc:"What answers here." example:"Postern admin API"`
 	Version  string `json:"version" doc:"Version of the program."`
 	Document string `json:"document" doc:"Path of the API's description." example:"/openapi.json"`
+
+	KeyExpression string `json:"key_expression,omitempty" doc:"The regular expression that API keys made here match, for leak scanners." example:"^pst_(live|test)_[0-9A-Za-z]{12}_[0-9A-Za-z]{43}[0-9A-Za-z]{6}$"`
 }
 
 func (s *server) index(w http.ResponseWriter, _ *http.Request) {
-	writeJSON(w, http.StatusOK, "application/json", Index{Name: "Postern admin API", Version: s.Version, Document: "/openapi.json"})
+	writeJSON(w, http.StatusOK, "application/json", Index{
+		Name: "Postern admin API", Version: s.Version, Document: "/openapi.json", KeyExpression: s.KeyExpression,
+	})
 }
 
 func (s *server) openapi(w http.ResponseWriter, _ *http.Request) {

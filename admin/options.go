@@ -33,6 +33,10 @@ type Options struct {
 	Version  string              // of the program, for the document
 	Log      *slog.Logger        // nil: nothing is logged
 	Now      func() time.Time    // nil: time.Now
+
+	// KeyExpression is the regular expression that API keys of ours match, keys.Format.Expression,
+	// published for leak scanners; "" publishes none.
+	KeyExpression string
 }
 
 // Health answers the probes.

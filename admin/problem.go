@@ -126,7 +126,8 @@ type Contact struct {
 	URL  string `json:"url,omitempty" format:"uri" doc:"Where to turn to." example:"https://portal.example.com/"`
 }
 
-// Error, GetStatus, GetHeaders and ContentType let huma send a Problem as an answer.
+// Error returns the code and the detail. With GetStatus, GetHeaders and ContentType it lets huma
+// send a Problem as an answer.
 func (p *Problem) Error() string { return p.Code + ": " + p.Detail }
 
 // GetStatus returns the HTTP status.

@@ -351,6 +351,21 @@ func TestIndexPointsToTheDocument(t *testing.T) {
 	}
 }
 
+func TestExpressionIsPublished(t *testing.T) {
+	const expression = "^pst_(live|test)_[0-9A-Za-z]{12}$"
+	s := newSite(t, func(o *Options) { o.KeyExpression = expression })
+	if r := s.do("GET", "/", "", "Authorization", ""); r.object["key_expression"] != expression {
+		t.Errorf("index: got %s", r.body)
+	}
+	if got := readDocument(t, s).Comp.Schemas["CreatedKey"].Properties["secret"].Description; !strings.Contains(got, expression) {
+		t.Errorf("document: got %q", got)
+	}
+	s = newSite(t)
+	if r := s.do("GET", "/", "", "Authorization", ""); r.object["key_expression"] != nil {
+		t.Errorf("without one: got %s", r.body)
+	}
+}
+
 func TestContactIsNamed(t *testing.T) {
 	s := newSite(t, func(o *Options) {
 		o.Contact = keys.Contact{Text: "Ask Ann", URL: &url.URL{Scheme: "https", Host: "portal.example"}}

@@ -24,7 +24,7 @@ routes:
 func TestOrderOfLayers(t *testing.T) {
 	c, warnings, err := config.Parse("layers.yaml", []byte(base), config.LoadOptions{
 		Env: []string{
-			"HOME=/root", "POSTERN_ADMIN_URL=http://x", "POSTERN_ADMIN_TOKEN=x", "POSTERN_LONG=1",
+			"HOME=/root", "POSTERN_ADMIN_URL=http://x", "POSTERN_ADMIN_TOKEN=x",
 			"POSTERN_LOG__LEVEL=error", "POSTERN_LISTEN__GATEWAY=:2000", "POSTERN_LISTEN={probes: \":2002\", gateway: \":2003\"}",
 			"POSTERN_ROUTES__ORDERS__TIMEOUT=20s", "POSTERN_ROUTES__ORDERS__SET_HEADERS={X-Two: env-two}",
 			"POSTERN_TRUSTED_PROXIES=[10.0.0.7, 10.1.0.0/16]", "POSTERN_HEADERS__LEGACY_RATE_LIMIT=false",

@@ -29,8 +29,12 @@ type Prefixes []netip.Prefix
 // maxPath is the longest path that the gateway takes from a request, in bytes.
 const maxPath = 4096
 
-// checkPath complains about a path that no request could have, because the guard refuses such
-// requests, or that is written in a form that would not match what people expect.
+// lookalikes are what some server or other takes for a dot, a slash, a backslash or a space.
+const lookalikes = "\u2024\ufe52\uff0e" + "\u2044\u2215\u29f8\uff0f" + "\ufe68\uff3c\u2216\u29f5" + "\u00a0\u3000"
+
+// checkPath complains about a path that no request could have, because the gateway refuses such
+// requests, or that is written in a form that would not match what people expect. It is at least as
+// strict as the gateway's own rule, so that a file that was found valid also runs.
 func checkPath(in string) error {
 	segments := strings.Split(in, "/")
 	dots := slices.ContainsFunc(segments, func(s string) bool {
@@ -46,6 +50,8 @@ func checkPath(in string) error {
 		return complaint{"the path has an empty segment (//)", "write single slashes; requests with // are refused"}
 	case dots:
 		return complaint{"the path has a dot segment", "write the path without . and ..; requests with them are refused"}
+	case strings.ContainsAny(in, lookalikes):
+		return complaint{"the path has a character that some servers take for a dot, a slash or a space", "write a plain . or /, or match the path above it"}
 	case strings.ContainsAny(in, "?#"):
 		return complaint{"the path has a query or fragment", "write the path alone"}
 	case strings.Contains(in, `\`):
@@ -66,12 +72,24 @@ func checkPath(in string) error {
 	return nil
 }
 
+// checkMatchPath complains about a path that cannot be a route's. Parameters may stand in a request,
+// but a route found by them would be another one for servers that cut them off.
+func checkMatchPath(in string) error {
+	if err := checkPath(in); err != nil {
+		return err
+	}
+	if strings.Contains(in, ";") {
+		return complaint{"the path has a parameter (;)", "match the path without it; requests whose parameters decide the route are refused"}
+	}
+	return nil
+}
+
 // checkHost returns the host as requests are compared with it.
 func checkHost(in string) (string, error) {
 	host := strings.ToLower(in)
 	if inner, ok := strings.CutPrefix(host, "["); ok && strings.HasSuffix(inner, "]") {
 		ip, err := netip.ParseAddr(strings.TrimSuffix(inner, "]"))
-		if err != nil || !ip.Is6() {
+		if err != nil || !ip.Is6() || ip.Zone() != "" {
 			return "", complaint{fmt.Sprintf("%s is not an address", show(in)), `write it as in "[2001:db8::1]"`}
 		}
 		return "[" + ip.String() + "]", nil
@@ -134,22 +152,4 @@ func holdsPassword(in string) bool {
 func validPort(s string) bool {
 	n, err := strconv.ParseUint(s, 10, 16)
 	return err == nil && n > 0
-}
-
-// parsePrefix reads an address range, or a single address.
-func parsePrefix(in string) (netip.Prefix, error) {
-	if ip, err := netip.ParseAddr(in); err == nil && ip.Zone() == "" {
-		ip = ip.Unmap()
-		return netip.PrefixFrom(ip, ip.BitLen()), nil
-	}
-	p, err := netip.ParsePrefix(in)
-	switch {
-	case err != nil:
-		return netip.Prefix{}, complaint{fmt.Sprintf("%s is not an address or a range of addresses", show(in)), "write it as in 10.0.0.0/8, 192.0.2.7 or 2001:db8::/32"}
-	case p.Addr().Is4In6():
-		return netip.Prefix{}, complaint{fmt.Sprintf("%s is IPv4 written as IPv6", show(in)), "write the IPv4 range"}
-	case p != p.Masked():
-		return netip.Prefix{}, complaint{fmt.Sprintf("%s has bits beyond its length", show(in)), fmt.Sprintf("write %s, or %s/%d for the one address", p.Masked(), p.Addr(), p.Addr().BitLen())}
-	}
-	return p, nil
 }

@@ -76,7 +76,7 @@ func (ls *PlanLimits) decode(d *decoder, n *node, p path) {
 			if d.broken(p.to(index(i))...) || d.broken(p.to(index(j))...) {
 				continue
 			}
-			if l.Per == earlier.Per && sameWindow(l.Limit, earlier.Limit) {
+			if l.Per == earlier.Per && l.Limit.SameWindow(earlier.Limit) {
 				d.problem(n.items[i].at, p.to(index(i)), fmt.Sprintf("%s and %s have the same window", asWritten(n.items[i], l.Limit), asWritten(n.items[j], earlier.Limit)), "keep one limit for each window and per")
 			}
 		}
@@ -105,9 +105,6 @@ func (d *decoder) longLimit(n *node, p path) PlanLimit {
 	}
 	return out
 }
-
-// sameWindow tells whether two limits look at the same stretch of time, as 60/min and 10/60s do.
-func sameWindow(a, b limiter.Limit) bool { return a.Unit == b.Unit && a.Window == b.Window }
 
 func (d *decoder) checkPlans(c *Config) {
 	for name, a := range c.APIs {

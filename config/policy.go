@@ -21,7 +21,7 @@ type Policy struct {
 	SecretVisibility Visibility    `yaml:"secret_visibility"`
 	Owner            OwnerRule     `yaml:"owner"`
 	Name             string        `yaml:"name" default:"required" enum:"required|optional"`
-	Approval         string        `yaml:"approval" default:"none" enum:"none|required"`
+	Approval         string        `yaml:"approval" default:"none" enum:"none" later:"required"`
 	Signup           string        `yaml:"signup" default:"off" enum:"off" later:"invite|open"`
 	TenantMayChange  []string      `yaml:"tenant_may_change" default:"[keys_enabled, max_keys_per_user, default_expiry, max_expiry]"`
 	Contact          Contact       `yaml:"contact"`

@@ -114,7 +114,7 @@ func (d *decoder) inOrder(names []string, section string) []string {
 
 func (d *decoder) checkMatch(m *Match, p path) {
 	if at := p.to("path"); !d.broken(at...) {
-		d.accept(checkPath(m.Path), at, &node{at: d.place(at)})
+		d.accept(checkMatchPath(m.Path), at, &node{at: d.place(at)})
 	}
 	for i, in := range m.Hosts {
 		at := p.to("hosts", index(i))
@@ -185,7 +185,7 @@ func (d *decoder) checkCost(c *Config, r *Route, p path) {
 			continue
 		}
 		for j, earlier := range r.Limits[:i] {
-			if before := p.to("limits", index(j)); sameWindow(l, earlier) && !d.broken(before...) {
+			if before := p.to("limits", index(j)); l.SameWindow(earlier) && !d.broken(before...) {
 				d.wrong(at, fmt.Sprintf("%s and %s have the same window", asWritten(d.node(at), l), asWritten(d.node(before), earlier)), "keep one limit for each window")
 			}
 		}

@@ -158,7 +158,8 @@ func parseForeign(target any, in string) (err error) {
 	case *time.Duration:
 		*t, err = parseDuration(in)
 	case *netip.Prefix:
-		*t, err = parsePrefix(in)
+		*t, err = keys.ParsePrefix(in)
+		err = advice(err)
 	case **url.URL:
 		*t, err = parseTarget(in)
 	case **time.Location:

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -28,7 +29,7 @@ type requestBody struct {
 	share   int64         // bytes that must come within bodyPatience
 	waited  time.Duration // for the present share
 	came    int64         // of the present share
-	ended   bool          // it was read to its end
+	ended   atomic.Bool   // it was read to its end
 
 	mu     sync.Mutex
 	closed bool
@@ -41,9 +42,16 @@ func (c *call) newBody(r *http.Request) *requestBody {
 	if r.ContentLength == 0 || r.Body == nil || r.Body == http.NoBody {
 		return nil
 	}
+	control := http.NewResponseController(c.response.ResponseWriter)
+	if r.ProtoMajor == 1 {
+		// Else net/http reads up to 256 KiB of the body away when the answer begins, while the
+		// transport is still sending it: the upstream would get a body with a hole. An error
+		// means a test's recorder.
+		_ = control.EnableFullDuplex()
+	}
 	return &requestBody{
 		body:    r.Body,
-		control: http.NewResponseController(c.response.ResponseWriter),
+		control: control,
 		limit:   c.route.MaxBody,
 		share:   int64(c.gateway.limits.MinBodyRate) * int64(bodyPatience/time.Second),
 	}
@@ -51,7 +59,7 @@ func (c *call) newBody(r *http.Request) *requestBody {
 
 // Read implements io.Reader.
 func (b *requestBody) Read(p []byte) (int, error) {
-	if b.ended {
+	if b.ended.Load() {
 		// The transport asks once more, to see whether there is more than was announced. An
 		// answer may be on its way by then, and net/http has closed the body: its error would
 		// make the transport drop the upstream's connection in the middle of the answer.
@@ -65,7 +73,7 @@ func (b *requestBody) Read(p []byte) (int, error) {
 		p = p[:b.limit-b.read+1] // one byte more than allowed tells "full" from "too large"
 	}
 	n, err := b.body.Read(p)
-	b.ended = err == io.EOF
+	b.ended.Store(err == io.EOF)
 	b.waited += time.Since(begin)
 	b.came += int64(n)
 	if b.came >= b.share {

@@ -113,7 +113,7 @@ func (c *carriers) find(r *http.Request, f keys.Format, p *presented) *refusal {
 		if len(values) > 1 {
 			return ambiguous("The header Authorization is sent twice.")
 		}
-		scheme, value, _ := strings.Cut(first(values), " ")
+		scheme, value := cutScheme(first(values))
 		switch {
 		case c.bearer && strings.EqualFold(scheme, "bearer"):
 			if found == 0 || f.Parse(value).Kind != keys.NotOurs {
@@ -134,6 +134,17 @@ func (c *carriers) find(r *http.Request, f keys.Format, p *presented) *refusal {
 	}
 	*p = presented{}
 	return ambiguous("The request holds two credentials; send one.")
+}
+
+// cutScheme parts the Authorization header as the most lenient upstream would, so that no key of
+// ours passes as something else (RFC 9110, 11.4: one or more spaces).
+func cutScheme(header string) (scheme, value string) {
+	header = strings.Trim(header, " \t")
+	end := strings.IndexAny(header, " \t")
+	if end < 0 {
+		return header, ""
+	}
+	return header[:end], strings.TrimLeft(header[end:], " \t")
 }
 
 // strip removes the credential from an outgoing request, and only that.

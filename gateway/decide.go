@@ -40,7 +40,7 @@ func (c *call) decide(r *http.Request) *refusal {
 	if x := c.checkScopes(r.Method); x != nil { // may he do that?
 		return x
 	}
-	return c.checkLimits(r.Context()) // how much may he still?
+	return c.checkLimits() // how much may he still?
 }
 
 // guard finds the address and the id, so that even the oddest request has both in the log, and lets
@@ -156,7 +156,7 @@ func (c *call) wantsLimits(ctx context.Context) bool {
 		return false
 	}
 	return slices.Contains([]keys.Code{keys.InsufficientScope, keys.IPNotAllowed,
-		keys.MethodNotAllowed}, c.code)
+		keys.MethodNotAllowed, keys.CostExceedsLimit}, c.code)
 }
 
 // peerTrusted tells whether the connection itself comes from a trusted proxy.

@@ -88,12 +88,3 @@ func BenchmarkDecision(b *testing.B) {
 	}
 	b.ReportMetric(float64(cpuTime(b)-begin)/float64(b.N), "cpu-ns/op")
 }
-
-func TestDecisionAllocatesLittle(t *testing.T) {
-	g, requests := decider(t, 3)
-	w := httptest.NewRecorder()
-	decideOnce(t, g, w, requests[0])
-	if n := testing.AllocsPerRun(100, func() { decideOnce(t, g, w, requests[0]) }); n > 2 {
-		t.Errorf("a decision allocates %.0f times, want at most 2", n)
-	}
-}

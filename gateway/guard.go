@@ -39,6 +39,9 @@ func inspect(r *http.Request, in *inspected) *refusal {
 			return ambiguous(why)
 		}
 	}
+	if r.ProtoMajor == 1 && r.ProtoMinor > 1 {
+		return ambiguous("The request's version of HTTP is neither 1.0 nor 1.1.")
+	}
 	switch r.Method {
 	case "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS":
 	default:

@@ -160,7 +160,7 @@ func addressSubject(key [sha256.Size]byte, network netip.Addr) string {
 }
 
 // checkLimits is the last step: it spends, or tells why not.
-func (c *call) checkLimits(ctx context.Context) *refusal {
+func (c *call) checkLimits() *refusal {
 	set := c.chooseSet()
 	if set == nil {
 		return refuse(keys.PlanUnavailable)
@@ -176,6 +176,8 @@ func (c *call) checkLimits(ctx context.Context) *refusal {
 	}
 	begin := time.Now()
 	set.query(&c.query, c.principal, c.subject, c.route.Cost, c.now)
+	// A count once begun is not torn by a client that hangs up, so his context has no say.
+	ctx := context.Background()
 	err := c.gateway.limiter.Decide(ctx, &c.query, &c.answer)
 	if errors.Is(err, limiter.ErrPeriodOver) { // a period ended since the request began
 		set.query(&c.query, c.principal, c.subject, c.route.Cost, c.gateway.now())
@@ -183,7 +185,7 @@ func (c *call) checkLimits(ctx context.Context) *refusal {
 	}
 	c.gateway.metrics.limiter.Observe(time.Since(begin).Seconds())
 	if err != nil {
-		return c.limiterFailed(ctx, err)
+		return c.limiterFailed(err)
 	}
 	c.gateway.metrics.degraded.Set(0)
 	c.set = set
@@ -210,10 +212,7 @@ func (c *call) chooseSet() *limitSet {
 
 // limiterFailed turns "cannot know" into what the route says for it. The limiter itself implements
 // on_loss: local, so an error under it is a plain inability.
-func (c *call) limiterFailed(ctx context.Context, err error) *refusal {
-	if ctx.Err() != nil { // the client left; nobody reads the answer
-		return refuse(keys.LimiterUnavailable)
-	}
+func (c *call) limiterFailed(err error) *refusal {
 	c.gateway.metrics.degraded.Set(1)
 	if c.gateway.alarm.due() {
 		c.gateway.log.Error("the limiter cannot answer", "error", err, "request_id", c.id)
@@ -260,10 +259,14 @@ func (c *call) peekLimits(ctx context.Context) {
 		return
 	}
 	set := c.route.sets.of(plan)
-	if len(set.checks) == 0 || set.tooSmall != "" {
+	if len(set.checks) == 0 {
 		return
 	}
-	set.query(&c.query, c.principal, "", c.route.Cost, c.now)
+	cost := c.route.Cost
+	if set.tooSmall != "" {
+		cost = 1 // the limiter does not look at what could never be met
+	}
+	set.query(&c.query, c.principal, "", cost, c.now)
 	if c.gateway.limiter.Peek(ctx, &c.query, &c.answer) == nil {
 		c.set = set
 	}

@@ -22,7 +22,7 @@ func (g *Gateway) newProxy() *httputil.ReverseProxy {
 		ModifyResponse: modifyResponse,
 		ErrorHandler:   upstreamFailed,
 		BufferPool:     &buffers{},
-		ErrorLog:       log.New(io.Discard, "", 0), // what it has to say reaches upstreamFailed too
+		ErrorLog:       log.New(io.Discard, "", 0), // what it has to say reaches upstreamFailed or survive
 	}
 }
 
@@ -128,7 +128,7 @@ func upstreamFailed(_ http.ResponseWriter, out *http.Request, err error) {
 	x := c.blame(out.Context(), err)
 	if x == nil {
 		c.left = true
-		return
+		panic(http.ErrAbortHandler) // an answer of ours would tell somebody half gone that all was well
 	}
 	c.code = x.decision.Code
 	if x.decision.Code.Status() >= http.StatusInternalServerError && c.route.alarm.due() {

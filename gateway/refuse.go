@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bytes"
 	"encoding/json"
 	"net/http"
 	"strconv"
@@ -131,12 +132,15 @@ func (f *refuser) write(w http.ResponseWriter, r *http.Request, requestID string
 		}
 		p.Contact = &c
 	}
-	body, err := json.Marshal(&p)
-	if err != nil { // strings and numbers always marshal
-		body = []byte(`{"title":"Internal error","status":500,"code":"internal_error"}`)
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false)               // hints are read by people in a terminal: <key>, not \u003ckey\u003e
+	if err := encoder.Encode(&p); err != nil { // strings and numbers always can be
+		text.Reset()
+		text.WriteString(`{"title":"Internal error","status":500,"code":"internal_error"}`)
 		status = http.StatusInternalServerError
 	}
-	body = append(body, '\n')
+	body := text.Bytes()
 	h.Set("Content-Type", "application/problem+json")
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	h.Set("Cache-Control", "no-store")

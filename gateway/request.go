@@ -93,6 +93,7 @@ func (c *call) end() {
 // survive handles a panic; what it returns is nil when the answer is complete.
 func (c *call) survive(cause any) any {
 	if err, ok := cause.(error); ok && errors.Is(err, http.ErrAbortHandler) {
+		c.torn()
 		return cause
 	}
 	c.code = keys.InternalError
@@ -102,6 +103,21 @@ func (c *call) survive(cause any) any {
 		return cause
 	}
 	return c.apologise()
+}
+
+// torn finds whose fault it was that an answer ended in the middle.
+func (c *call) torn() {
+	if c.left || c.response.tunnel != nil {
+		return
+	}
+	if c.inbound.Context().Err() != nil {
+		c.left = true
+		return
+	}
+	c.code = keys.UpstreamBadResponse
+	if c.route != nil && c.route.alarm.due() {
+		c.gateway.log.Warn("an upstream's answer ended in the middle", "route", c.routeName(), "request_id", c.id)
+	}
 }
 
 // apologise answers 500. Should that panic too, the connection is closed without an answer.

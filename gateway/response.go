@@ -28,6 +28,7 @@ var (
 // WriteHeader implements http.ResponseWriter.
 func (w *responseWriter) WriteHeader(status int) {
 	if status >= 100 && status < 200 && status != http.StatusSwitchingProtocols {
+		withoutOurs(w.Header())
 		w.ResponseWriter.WriteHeader(status)
 		return
 	}
@@ -96,8 +97,25 @@ func (c *call) stamp(h http.Header, status int) {
 	if c.admitted && c.route.cors != nil {
 		c.route.cors.decorate(h, c.inbound)
 	}
-	if status != http.StatusSwitchingProtocols && c.gateway.draining.Load() {
+	if c.admitted {
+		if _, typed := h["Content-Type"]; !typed {
+			h["Content-Type"] = nil // net/http would guess one that the upstream never said
+		}
+	}
+	// The rest of a body that is still coming must not be taken for the next request.
+	halfRead := c.body != nil && !c.body.ended.Load()
+	if status != http.StatusSwitchingProtocols && (halfRead || c.gateway.draining.Load()) {
 		h["Connection"] = closeConnection
+	}
+}
+
+// ours are the headers that nobody but us may set on an answer, where stamp does not replace them:
+// on interim answers.
+var ours = []string{headerRequestID, headerPolicy, headerRateLimit, headerLimit, headerRemaining, headerReset}
+
+func withoutOurs(h http.Header) {
+	for _, name := range ours {
+		delete(h, name)
 	}
 }
 

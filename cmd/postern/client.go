@@ -7,11 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"postern/config"
@@ -116,17 +118,16 @@ type problem struct {
 
 // do sends one request and decodes a successful answer into out (unless nil).
 func (c *client) do(ctx context.Context, method, path string, query url.Values, in, out any) error {
-	var body io.Reader
+	var body []byte
 	if in != nil {
-		text, err := json.Marshal(in)
-		if err != nil {
+		var err error
+		if body, err = json.Marshal(in); err != nil {
 			return fmt.Errorf("write request: %w", err)
 		}
-		body = bytes.NewReader(text)
 	}
 	u := c.base.JoinPath(path)
 	u.RawQuery = query.Encode()
-	req, err := http.NewRequestWithContext(ctx, method, u.String(), body)
+	req, err := http.NewRequestWithContext(ctx, method, u.String(), nil)
 	if err != nil {
 		return fmt.Errorf("make request: %w", err)
 	}
@@ -134,7 +135,7 @@ func (c *client) do(ctx context.Context, method, path string, query url.Values, 
 	if in != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
-	resp, err := c.http.Do(req)
+	resp, err := c.send(req, body)
 	if err != nil {
 		return &failure{
 			code: exitUnreachable, err: fmt.Errorf("no answer from the admin API at %s (from %s): %w", c.base, c.from, err),
@@ -158,6 +159,35 @@ func (c *client) do(ctx context.Context, method, path string, query url.Values, 
 	return nil
 }
 
+// startPatience is how long a command waits for a server on this machine that does not listen yet:
+// `postern run &` and a command after it are typed as one block.
+const startPatience = 3 * time.Second
+
+// send sends the request, and again for startPatience while a loopback address refuses the
+// connection: then nothing of the request has reached anybody. Elsewhere a refusal is final.
+func (c *client) send(req *http.Request, body []byte) (*http.Response, error) {
+	const pause = 50 * time.Millisecond
+	for begin := time.Now(); ; {
+		if body != nil {
+			req.Body, req.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
+		}
+		resp, err := c.http.Do(req)
+		if !errors.Is(err, syscall.ECONNREFUSED) || !isLoopback(c.base.Hostname()) || time.Since(begin) > startPatience {
+			return resp, err
+		}
+		select {
+		case <-req.Context().Done():
+			return nil, req.Context().Err()
+		case <-time.After(pause):
+		}
+	}
+}
+
+func isLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || (ip != nil && ip.IsLoopback())
+}
+
 // refused turns an error answer into a failure with its exit code.
 func refused(status int, text []byte) error {
 	f := &failure{code: exitFailed}
@@ -179,6 +209,9 @@ func refused(status int, text []byte) error {
 	b.WriteString(p.Code + ": " + p.Detail)
 	for _, e := range p.Errors {
 		fmt.Fprintf(&b, "\n  %s: %s", e.Field, e.Message)
+	}
+	if p.Code == "internal_error" && p.RequestID != "" {
+		fmt.Fprintf(&b, " (request id %s, see the gateway's log)", p.RequestID)
 	}
 	f.err, f.next = errors.New(b.String()), p.Hint
 	return f

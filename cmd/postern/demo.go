@@ -108,7 +108,8 @@ func demo(ctx context.Context, g *globals, dir string, asJSON, kept bool) error 
 	if err != nil {
 		return err
 	}
-	defer exitOnSecondSignal(ctx)()
+	cut, forget := cutOnSecondSignal()
+	defer forget()
 
 	server := &http.Server{Handler: newDemoUpstream(), ReadHeaderTimeout: 5 * time.Second}
 	work, stop := context.WithCancel(ctx)
@@ -122,7 +123,7 @@ func demo(ctx context.Context, g *globals, dir string, asJSON, kept bool) error 
 	})
 	group.Go(func() error {
 		defer server.Close()
-		return p.serve(work)
+		return p.serve(work, cut)
 	})
 	group.Go(func() error {
 		select {

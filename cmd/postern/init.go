@@ -117,7 +117,7 @@ func initNew(ctx context.Context, g *globals, upstream string) error {
 }
 
 // initialise makes the secrets, the database and the profile, as far as they are missing.
-func initialise(ctx context.Context, g *globals, cfg *config.Config) error {
+func initialise(ctx context.Context, g *globals, cfg *config.Config) (err error) {
 	if err := makeSecrets(cfg); err != nil {
 		return err
 	}
@@ -134,7 +134,7 @@ func initialise(ctx context.Context, g *globals, cfg *config.Config) error {
 	if err != nil {
 		return err
 	}
-	defer i.Close()
+	defer func() { err = errors.Join(err, i.Close()) }()
 	registry, err := i.registry(ctx, cfg, nil)
 	if err != nil {
 		return err

@@ -79,7 +79,7 @@ func startProgramIn(t *testing.T, dir, yaml, redirect string) *running {
 		t.Fatalf("build: %v", err)
 	}
 	done := make(chan error, 1)
-	go func() { done <- p.serve(ctx) }()
+	go func() { done <- p.serve(ctx, context.Background()) }()
 	select {
 	case <-p.serving:
 	case err := <-done:

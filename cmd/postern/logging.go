@@ -11,10 +11,22 @@ import (
 // newLogger writes text for people at a terminal and JSON for everybody else, unless told.
 func newLogger(w io.Writer, format string, level slog.Leveler, terminal bool) *slog.Logger {
 	options := &slog.HandlerOptions{Level: level}
-	if format == "text" || (format == "auto" && terminal) {
+	if asText(format, terminal) {
 		return slog.New(slog.NewTextHandler(w, options))
 	}
 	return slog.New(slog.NewJSONHandler(w, options))
+}
+
+// newAccessLogger is newLogger for the one line of each request.
+func newAccessLogger(w io.Writer, format string, level slog.Level, terminal bool) *slog.Logger {
+	if asText(format, terminal) {
+		return newLogger(w, format, level, terminal)
+	}
+	return slog.New(newAccessHandler(w, level))
+}
+
+func asText(format string, terminal bool) bool {
+	return format == "text" || (format == "auto" && terminal)
 }
 
 // lineWriter gathers log lines so that a request does not pay for a write of its own: writing each

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -46,8 +47,9 @@ type program struct {
 // ballastSize is memory that counts as used and is never touched, so that the kernel never backs it.
 // The collector runs each time the heap has doubled; a gateway's is so small that this was several
 // times a second under load, and cost more than deciding the requests. With the ballast it runs
-// after each 32 MiB of garbage, and with a heap that is large anyway nothing changes.
-const ballastSize = 32 << 20
+// after each 8 MiB of garbage; with 32 MiB the processor's caches held less of the heap, which cost
+// more than was saved. With a heap that is large anyway nothing changes.
+const ballastSize = 8 << 20
 
 // build makes every part and binds every port; nothing is served yet. messages receives the log.
 func build(ctx context.Context, cfg *config.Config, s session, messages io.Writer) (_ *program, err error) {
@@ -82,7 +84,7 @@ func build(ctx context.Context, cfg *config.Config, s session, messages io.Write
 	}
 	if p.gateway, err = gateway.New(gateway.Options{
 		Policy: policy, Directory: p.directory, Limiter: p.limiter, Format: p.install.format,
-		Log: p.log, Access: newLogger(p.access, cfg.Log.Format, level, s.terminal), Metrics: metrics,
+		Log: p.log, Access: newAccessLogger(p.access, cfg.Log.Format, level, s.terminal), Metrics: metrics,
 		Drain: gateway.Drain{Delay: cfg.Drain.Delay, Timeout: cfg.Drain.Timeout},
 	}); err != nil {
 		return p, err
@@ -107,6 +109,7 @@ func (p *program) directoryOptions() keys.DirectoryOptions {
 func (p *program) buildAdmin(metrics *prometheus.Registry) error {
 	options := admin.Options{
 		Health: p, Metrics: metrics, Contact: p.cfg.Catalog().Policy.Contact, Version: buildVersion(), Log: p.log,
+		KeyExpression: p.install.format.Expression(),
 	}
 	if p.registry != nil {
 		options.Registry = p.registry
@@ -177,8 +180,9 @@ func loadTLS(setting string, pair config.KeyPair) (*tls.Config, error) {
 	return &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12}, nil
 }
 
-// serve loads the keys, serves until ctx ends or a part fails, then drains. It closes everything.
-func (p *program) serve(ctx context.Context) error {
+// serve loads the keys, serves until ctx ends or a part fails, then drains; the end of cut ends the
+// drain at once, which is an error. It closes everything.
+func (p *program) serve(ctx, cut context.Context) error {
 	work, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	group, failed := errgroup.WithContext(work)
@@ -200,7 +204,7 @@ func (p *program) serve(ctx context.Context) error {
 		return p.gateway.Serve(p.gatewayListener, p.gatewayTLS)
 	})
 
-	// A further signal must be able to end a drain, so the parts do not end with ctx.
+	// The drain takes its time after ctx has ended, so the parts do not end with ctx.
 	select {
 	case <-ctx.Done():
 		p.log.Info("leaving: finishing running requests", "delay", p.cfg.Drain.Delay.String(), "timeout", p.cfg.Drain.Timeout.String())
@@ -211,13 +215,14 @@ func (p *program) serve(ctx context.Context) error {
 	if failed.Err() != nil {
 		cancel()
 	}
+	defer context.AfterFunc(cut, cancel)()
 	drained := p.gateway.Shutdown(drain)
-	stop()
-	for _, s := range []*http.Server{p.admin, p.probes} {
-		if s != nil {
-			_ = s.Close() // nothing of theirs outlives the gateway
-		}
+	// The change feed must still run here: a write is answered when the directory has it.
+	p.stopControl(cut)
+	if cut.Err() != nil {
+		drained = errors.Join(drained, errors.New("a second signal cut the drain short"))
 	}
+	stop()
 	err := group.Wait()
 	if errors.Is(err, context.Canceled) {
 		err = nil
@@ -243,6 +248,26 @@ func (p *program) serveControl(group *errgroup.Group, s *http.Server, l net.List
 		}
 		return err
 	})
+}
+
+// stopControl ends the admin and probes listeners, which served through the drain. A change that is
+// being made gets its answer if that takes no longer than two seconds.
+func (p *program) stopControl(cut context.Context) {
+	const patience = 2 * time.Second
+	ctx, cancel := context.WithTimeout(cut, patience)
+	defer cancel()
+	var wait sync.WaitGroup
+	for _, s := range []*http.Server{p.admin, p.probes} {
+		if s == nil {
+			continue
+		}
+		wait.Go(func() {
+			if s.Shutdown(ctx) != nil {
+				_ = s.Close() // what is left has had its time
+			}
+		})
+	}
+	wait.Wait()
 }
 
 // load brings every credential into memory, and the declared ones up to date, before the first

@@ -17,7 +17,7 @@ func newRun(g *globals) *cobra.Command {
 		Use:   "run",
 		Short: "Run the gateway until it is told to stop",
 		Long: `Run the gateway until it is told to stop (SIGINT or SIGTERM): it then reports not ready, serves
-for drain.delay, and gives running requests drain.timeout to end. A second signal ends it at once.`,
+for drain.delay, and gives running requests drain.timeout to end. A second signal cuts that short.`,
 		Args: exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, warnings, err := config.Load(g.config, config.LoadOptions{Env: g.env})
@@ -36,30 +36,32 @@ for drain.delay, and gives running requests drain.timeout to end. A second signa
 			if err != nil {
 				return err
 			}
-			defer exitOnSecondSignal(cmd.Context())()
-			return p.serve(cmd.Context())
+			cut, forget := cutOnSecondSignal()
+			defer forget()
+			return p.serve(cmd.Context(), cut)
 		},
 	}
 }
 
-// exitOnSecondSignal ends the process when a signal arrives during the drain that the first one
-// began. The result takes that back.
-func exitOnSecondSignal(first context.Context) func() {
-	done := make(chan struct{})
+// cutOnSecondSignal returns a context that ends when a second signal arrives: the first has ended
+// the command's own context and begun the drain. The process is never ended here, so that whatever
+// the command has to clean up is cleaned up. The second result takes the watch back.
+func cutOnSecondSignal() (context.Context, func()) {
+	cut, cancel := context.WithCancel(context.Background())
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	go func() {
-		select {
-		case <-done:
-			return
-		case <-first.Done():
+		for range 2 {
+			select {
+			case <-signals:
+			case <-cut.Done():
+				return
+			}
 		}
-		again := make(chan os.Signal, 1)
-		signal.Notify(again, os.Interrupt, syscall.SIGTERM)
-		defer signal.Stop(again)
-		select {
-		case <-again:
-			os.Exit(exitFailed)
-		case <-done:
-		}
+		cancel()
 	}()
-	return func() { close(done) }
+	return cut, func() {
+		signal.Stop(signals)
+		cancel()
+	}
 }

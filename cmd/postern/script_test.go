@@ -27,7 +27,7 @@ func TestMain(m *testing.M) {
 }
 
 // TestScript runs each documented command as a session that a person could type, see
-// testdata/script. Scripts find free ports in $GATEWAY and $ADMIN and an API in $UPSTREAM.
+// testdata/script. Scripts find free ports in $GATEWAY, $ADMIN and $PROBES and an API in $UPSTREAM.
 func TestScript(t *testing.T) {
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintf(w, "upstream saw %s %s key=%q id=%s\n", r.Method, r.URL.Path, r.Header.Get("X-Api-Key"), r.Header.Get("X-Postern-Key-Id"))
@@ -42,6 +42,7 @@ func TestScript(t *testing.T) {
 			e.Setenv("UPSTREAM", upstream.URL)
 			e.Setenv("POSTERN_LISTEN__GATEWAY", e.Getenv("GATEWAY"))
 			e.Setenv("POSTERN_LISTEN__ADMIN", e.Getenv("ADMIN"))
+			e.Setenv("PROBES", freeAddress(t))
 			e.Setenv("POSTERN_DRAIN__DELAY", "0s")
 			return nil
 		},
@@ -50,6 +51,7 @@ func TestScript(t *testing.T) {
 			"setenv":    setEnvFromFile,
 			"idof":      idOf,
 			"exitcode":  exitCode,
+			"fill":      fill,
 		},
 	})
 }
@@ -121,6 +123,16 @@ func exitCode(ts *testscript.TestScript, neg bool, args []string) {
 	if strconv.Itoa(got) != args[0] {
 		ts.Fatalf("got exit code %d, want %s", got, args[0])
 	}
+}
+
+// fill is "fill FILE TEMPLATE": it writes the template with the upstream's address in place of
+// UPSTREAM.
+func fill(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: fill FILE TEMPLATE")
+	}
+	text := strings.ReplaceAll(ts.ReadFile(args[1]), "UPSTREAM", ts.Getenv("UPSTREAM"))
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(text), 0o600))
 }
 
 // call is "call [-X METHOD] [-H 'Name: value']... [-d BODY] URL": it prints the status, the headers

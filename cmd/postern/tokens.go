@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -50,7 +51,7 @@ func newTokensCreate(g *globals) *cobra.Command {
 		Short:   "Make an admin token in the configuration's own database and print it",
 		Example: `  export POSTERN_ADMIN_TOKEN=$(postern tokens create --role operator --config gateway.yaml)`,
 		Args:    exactArgs(),
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
 			if len(roles) == 0 {
 				return usageError("missing --role: operator, support, tenant_admin, auditor, developer or viewer")
 			}
@@ -69,7 +70,7 @@ func newTokensCreate(g *globals) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			defer end()
+			defer func() { err = errors.Join(err, end()) }()
 			made, err := registry.CreateToken(cmd.Context(), keys.LocalActor("postern tokens create"), in)
 			if err != nil {
 				return registryFailure(err)

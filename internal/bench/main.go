@@ -20,10 +20,11 @@ func main() {
 		return
 	}
 	var o options
-	flag.IntVar(&o.rounds, "rounds", 7, "interleaved rounds of the proxy comparison")
-	flag.IntVar(&o.requests, "requests", 20000, "requests in each round")
+	flag.IntVar(&o.rounds, "rounds", 30, "interleaved rounds of the proxy comparison")
+	flag.IntVar(&o.requests, "requests", 3000, "requests in each round")
 	flag.IntVar(&o.connections, "connections", 32, "connections that send them")
 	flag.IntVar(&o.keys, "keys", 1_000_000, "keys of the start-up measurement")
+	flag.BoolVar(&o.judged, "judge", true, "judge the figures by the promises; without, benchmarks are only touched, to see that all of this still works")
 	flag.StringVar(&o.only, "only", "", "one of proxy, decision, limiter, keys")
 	flag.Parse()
 	ok, err := run(ctx, o)
@@ -35,11 +36,14 @@ func main() {
 		fmt.Println("\nA promise is not kept.")
 		os.Exit(1)
 	}
-	fmt.Println("\nAll promises are kept.")
+	if o.judged {
+		fmt.Println("\nAll promises are kept.")
+	}
 }
 
 type options struct {
 	rounds, requests, connections, keys int
+	judged                              bool
 	only                                string
 }
 
@@ -49,7 +53,7 @@ func run(ctx context.Context, o options) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }() // it is under the system's folder for temporary files
 	b := &bench{options: o, dir: dir, postern: filepath.Join(dir, "postern")}
 	if err := b.buildPostern(ctx); err != nil {
 		return false, err
@@ -83,6 +87,10 @@ type bench struct {
 
 // judge prints a figure beside its promise.
 func (b *bench) judge(what string, figure float64, unit string, promise float64) {
+	if !b.judged {
+		tell(what, figure, unit)
+		return
+	}
 	verdict := "kept"
 	if figure > promise {
 		verdict, b.broken = "BROKEN", true

@@ -20,10 +20,9 @@ type process struct {
 }
 
 // start runs a program; its log goes nowhere, as a log that nobody collects would.
-func start(ctx context.Context, dir string, env []string, name string, args ...string) (*process, error) {
+func start(ctx context.Context, dir, name string, args ...string) (*process, error) {
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), env...)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		return nil, err
@@ -81,18 +80,4 @@ func (p *process) cpu() (time.Duration, error) {
 		total += time.Duration(ns)
 	}
 	return total, nil
-}
-
-// rss returns the resident memory of the process in bytes.
-func (p *process) rss() (int64, error) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", p.cmd.Process.Pid))
-	if err != nil {
-		return 0, err
-	}
-	fields := strings.Fields(string(text))
-	if len(fields) < 2 {
-		return 0, fmt.Errorf("read statm: %q", text)
-	}
-	pages, err := strconv.ParseInt(fields[1], 10, 64)
-	return pages * int64(os.Getpagesize()), err
 }

@@ -63,10 +63,11 @@ func (b *bench) startGateway(ctx context.Context, dir, upstream string) (*gatewa
 	return g, nil
 }
 
-// run starts the gateway and returns when it is ready, with how long that took.
-func (b *bench) run(ctx context.Context, dir string, g *gatewayUnderTest) (took time.Duration, err error) {
+// run starts the gateway and returns when it is ready, with how long that took. Settings are
+// variables for its environment, such as GOGC=10.
+func (b *bench) run(ctx context.Context, dir string, g *gatewayUnderTest, settings ...string) (took time.Duration, err error) {
 	started := time.Now()
-	if g.process, err = start(ctx, dir, nil, b.postern, "run"); err != nil {
+	if g.process, err = start(ctx, dir, "env", append(settings, b.postern, "run")...); err != nil {
 		return 0, err
 	}
 	for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline); time.Sleep(2 * time.Millisecond) {
@@ -96,7 +97,7 @@ func (b *bench) measureProxy(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	upstream, err := start(ctx, b.dir, nil, self, "upstream")
+	upstream, err := start(ctx, b.dir, self, "upstream")
 	if err != nil {
 		return err
 	}
@@ -105,7 +106,7 @@ func (b *bench) measureProxy(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	bare, err := start(ctx, b.dir, nil, self, "bare="+upstreamURL)
+	bare, err := start(ctx, b.dir, self, "bare="+upstreamURL)
 	if err != nil {
 		return err
 	}
@@ -142,17 +143,26 @@ func (b *bench) measureProxy(ctx context.Context) error {
 		return after - before, err
 	}
 	var ratios, bareCosts, ours []float64
-	for i := range b.rounds + 1 {
-		bareCPU, err := round(bare, bareURL)
-		if err != nil {
-			return fmt.Errorf("bare proxy: %w", err)
+	const warmUp = 2 // rounds: connections, pools, caches
+	for i := range warmUp + b.rounds {
+		var bareCPU, ourCPU time.Duration
+		pair := []func() error{
+			func() (err error) { bareCPU, err = round(bare, bareURL); return err },
+			func() (err error) { ourCPU, err = round(g.process, g.url); return err },
 		}
-		ourCPU, err := round(g.process, g.url)
-		if err != nil {
-			return fmt.Errorf("gateway: %w", err)
+		if i%2 == 1 { // what the machine does besides must not always meet the same one
+			slices.Reverse(pair)
 		}
-		if i == 0 {
-			continue // warm-up: connections, pools, caches
+		for _, measure := range pair {
+			if err := measure(); err != nil {
+				return err
+			}
+		}
+		if i < warmUp {
+			continue
+		}
+		if bareCPU <= 0 || ourCPU <= 0 {
+			return errors.New("a round used no CPU time: the kernel keeps no schedstat, or the rounds are too short")
 		}
 		ratios = append(ratios, float64(ourCPU)/float64(bareCPU))
 		bareCosts = append(bareCosts, float64(bareCPU.Microseconds())/float64(b.requests))
@@ -169,16 +179,20 @@ func (b *bench) measureProxy(ctx context.Context) error {
 
 // measureAllocations counts what one request allocates in each process.
 func (b *bench) measureAllocations(ctx context.Context, bareURL string, g *gatewayUnderTest) error {
+	requests := b.requests
+	if b.judged {
+		requests = max(requests, 20_000) // the scrape itself allocates too
+	}
 	perRequest := func(url string, mallocs func(context.Context) (float64, error)) (float64, error) {
 		before, err := mallocs(ctx)
 		if err != nil {
 			return 0, err
 		}
-		if err := load(ctx, url+"/orders/", g.key, b.requests, b.connections); err != nil {
+		if err := load(ctx, url+"/orders/", g.key, requests, b.connections); err != nil {
 			return 0, err
 		}
 		after, err := mallocs(ctx)
-		return (after - before) / float64(b.requests), err
+		return (after - before) / float64(requests), err
 	}
 	bareCount, err := perRequest(bareURL, func(ctx context.Context) (float64, error) {
 		text, err := get(ctx, bareURL+mallocsPath)

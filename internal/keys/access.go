@@ -42,6 +42,16 @@ func (r *Registry) denied(need Permission) *Refusal {
 	}
 }
 
+// altered refuses to change a record whose MAC is wrong: to write it again would give what somebody
+// else wrote a valid one.
+func altered(id string) *Refusal {
+	return &Refusal{
+		Code:   InvalidState,
+		Detail: fmt.Sprintf("The stored record of %s was altered behind Postern's back. It is refused everywhere, and cannot be changed.", id),
+		Hint:   "Restore it from a backup, and find out who can write to the database.",
+	}
+}
+
 // absent is the answer both for what is not there and for what the actor must not know of.
 func absent(what string, id string) *Refusal {
 	return &Refusal{

@@ -21,3 +21,6 @@ type Actor struct {
 	Address     netip.Addr
 	RequestID   string
 }
+
+// subject is how records name an actor in one word.
+func (a Actor) subject() string { return string(a.Type) + ":" + a.ID }

@@ -73,8 +73,8 @@ func (c Code) Status() int {
 	}
 }
 
-// Decision is the data path's answer to "may this call pass?": the verdict, who asked, and what to
-// tell him. It says nothing about HTTP beyond Code.Status.
+// Decision is the data path's answer to "may this call pass?": the verdict and what to tell the
+// caller. It says nothing about HTTP beyond Code.Status.
 type Decision struct {
 	Code Code
 	// Detail is one sentence for the caller: what is wrong. It never holds a secret, nor more
@@ -82,9 +82,4 @@ type Decision struct {
 	Detail string
 	// Hint is the next step, or empty.
 	Hint string
-	// Principal is who proved himself, nil before that and on public routes.
-	Principal *Principal
 }
-
-// Admitted tells whether the call may pass.
-func (d *Decision) Admitted() bool { return d.Code == Admitted }

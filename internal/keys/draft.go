@@ -2,7 +2,6 @@ package keys
 
 import (
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -154,15 +153,4 @@ func (c *Catalog) scopes() []Scope {
 		}
 	}
 	return sortedSet(all)
-}
-
-// subject is how records name an actor in one word.
-func (a Actor) subject() string { return string(a.Type) + ":" + a.ID }
-
-func join[T ~string](list []T) string {
-	words := make([]string, len(list))
-	for i, s := range list {
-		words[i] = string(s)
-	}
-	return strings.Join(words, ", ")
 }

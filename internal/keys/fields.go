@@ -107,7 +107,7 @@ func (e *fieldErrors) allowedIPs(field string, texts []string) []netip.Prefix {
 	}
 	var out []netip.Prefix
 	for i, text := range texts {
-		p, err := parseAllowedIP(text)
+		p, err := ParsePrefix(text)
 		if err != nil {
 			e.add(field+"["+strconv.Itoa(i)+"]", "%v", err)
 			continue
@@ -116,26 +116,6 @@ func (e *fieldErrors) allowedIPs(field string, texts []string) []netip.Prefix {
 	}
 	slices.SortFunc(out, netip.Prefix.Compare)
 	return slices.Compact(out)
-}
-
-func parseAllowedIP(text string) (netip.Prefix, error) {
-	const next = "write an address or a network, as in 203.0.113.7 or 2001:db8::/32"
-	p, err := netip.ParsePrefix(text)
-	if err != nil {
-		a, err := netip.ParseAddr(text)
-		if err != nil || a.Zone() != "" {
-			return netip.Prefix{}, fmt.Errorf("%s is no IP address; %s", quote(text), next)
-		}
-		a = a.Unmap()
-		return netip.PrefixFrom(a, a.BitLen()), nil
-	}
-	if p.Addr().Is4In6() {
-		return netip.Prefix{}, fmt.Errorf("%s is an IPv4 network in IPv6 form; write it as IPv4", quote(text))
-	}
-	if p != p.Masked() {
-		return netip.Prefix{}, fmt.Errorf("%s has bits beyond the prefix; write %s", quote(text), p.Masked())
-	}
-	return p, nil
 }
 
 // redirectURIs checks exact https URIs, or http ones on the loopback for programs on a desk.
@@ -203,6 +183,15 @@ func sortedSet[T ~string](list []T) []T {
 	list = slices.Clone(list)
 	slices.Sort(list)
 	return slices.Compact(list)
+}
+
+// join writes a list of names as people read it.
+func join[T ~string](list []T) string {
+	words := make([]string, len(list))
+	for i, s := range list {
+		words[i] = string(s)
+	}
+	return strings.Join(words, ", ")
 }
 
 func sortedKeys[K ~string, V any](m map[K]V) []K {

@@ -126,7 +126,7 @@ func TestGenerateNamesEveryWrongField(t *testing.T) {
 	}
 	for field, says := range map[string]string{
 		"kind": "api_key or client", "name": "required", "description": "1001 characters", "external_id": "U+0000", "reason": "UTF-8",
-		"metadata": "51 entries", "allowed_ips[0]": "write 10.0.0.0/8", "allowed_ips[1]": "no IP address", "allowed_ips[3]": "no IP address",
+		"metadata": "51 entries", "allowed_ips[0]": "write 10.0.0.0/8", "allowed_ips[1]": "is not an address", "allowed_ips[3]": "is not an address",
 		"apis[0]": `did you mean "orders"?`, "scopes[0]": `did you mean "orders.read"?`, "scopes[1]": "bills.pay, bills.read",
 		"application_type": "internal or public", "redirect_uris[0]": "must be https", "redirect_uris[1]": "wildcards",
 		"expires_at": "expiry_exceeds_maximum", "owner": "no such user", "plan": "the plans are partner, standard",

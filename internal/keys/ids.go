@@ -11,10 +11,12 @@ type (
 	TenantID string
 	// TokenID is tok_<12 base62>.
 	TokenID string
-	// PlanName, APIName and Scope are names from the configuration.
+	// PlanName is a plan's name in the configuration.
 	PlanName string
-	APIName  string
-	Scope    string
+	// APIName is an API's name in the configuration.
+	APIName string
+	// Scope is a scope's name in the configuration.
+	Scope string
 	// Seq numbers the committed changes of a store, from 1, without gaps.
 	Seq int64
 )

@@ -34,24 +34,14 @@ func newMACKey(key []byte) *macKey {
 func (k *macKey) of(fill func([]byte) []byte) [sha256.Size]byte {
 	s := k.pool.Get().(*macState)
 	s.buf = fill(s.buf[:0])
-	s.mac.Reset()
-	s.mac.Write(s.buf)
-	s.mac.Sum(s.out[:0])
-	out := s.out
-	k.pool.Put(s)
-	return out
+	return k.finish(s)
 }
 
 // ofSum returns the MAC of a SHA-256; it is of without the call through fill.
 func (k *macKey) ofSum(sum [sha256.Size]byte) [sha256.Size]byte {
 	s := k.pool.Get().(*macState)
 	s.buf = append(s.buf[:0], sum[:]...)
-	s.mac.Reset()
-	s.mac.Write(s.buf)
-	s.mac.Sum(s.out[:0])
-	out := s.out
-	k.pool.Put(s)
-	return out
+	return k.finish(s)
 }
 
 // ofText returns the MAC of the SHA-256 of a text, which a caller cannot hand over as bytes
@@ -62,6 +52,11 @@ func (k *macKey) ofText(text string) [sha256.Size]byte {
 	sum := sha256.Sum256(s.buf)
 	clear(s.buf) // the state outlives the request; the text need not
 	s.buf = append(s.buf[:0], sum[:]...)
+	return k.finish(s)
+}
+
+// finish computes the MAC of what is in the buffer and gives the state back.
+func (k *macKey) finish(s *macState) [sha256.Size]byte {
 	s.mac.Reset()
 	s.mac.Write(s.buf)
 	s.mac.Sum(s.out[:0])

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"crypto/hkdf"
-	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
@@ -112,16 +111,4 @@ func parsePeppers(file []byte) ([]*pepper, error) {
 	}
 	slices.SortFunc(ps, func(a, b *pepper) int { return cmp.Compare(b.version, a.version) })
 	return ps, nil
-}
-
-// Canary is what the store remembers to recognise the pepper. It tells nothing about it.
-func (v *Vault) Canary() []byte { return []byte(v.peppers[0].canary) }
-
-// Recognises tells whether a canary was made by one of this vault's peppers.
-func (v *Vault) Recognises(canary []byte) bool {
-	found := false
-	for _, p := range v.peppers {
-		found = hmac.Equal([]byte(p.canary), canary) || found
-	}
-	return found
 }

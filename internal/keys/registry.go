@@ -40,7 +40,7 @@ type Registry struct {
 // pepperCanary is the name under which the store remembers the pepper's canary.
 const pepperCanary = "pepper_canary"
 
-// ErrForeignPepper: the database was made with another pepper.
+// ErrForeignPepper says that the database was made with another pepper.
 var ErrForeignPepper = errors.New("this database was made with another pepper")
 
 // applyPatience is how long a change that is committed may take to come into effect on this node

@@ -51,12 +51,7 @@ func (r *Registry) Revoke(ctx context.Context, a Actor, id CredentialID, reason 
 // revocable refuses what has ended already, and what was never admitted.
 func (r *Registry) revocable(c *Credential) error {
 	if !r.vault.CredentialIntact(c) {
-		// To write it again would give an altered row a valid MAC.
-		return &Refusal{
-			Code:   InvalidState,
-			Detail: fmt.Sprintf("The stored record of %s was altered behind Postern's back. It is refused everywhere, and cannot be changed.", c.ID),
-			Hint:   "Restore it from a backup, and find out who can write to the database.",
-		}
+		return altered(string(c.ID))
 	}
 	switch state := c.StatusAt(r.now()); state {
 	case Active, Suspended:

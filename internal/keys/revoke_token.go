@@ -22,11 +22,7 @@ func (r *Registry) RevokeToken(ctx context.Context, a Actor, id TokenID) (Token,
 			return absent("token", string(id))
 		}
 		if !r.vault.TokenIntact(&t) {
-			return &Refusal{
-				Code:   InvalidState,
-				Detail: fmt.Sprintf("The stored record of %s was altered behind Postern's back. It is refused everywhere, and cannot be changed.", id),
-				Hint:   "Restore it from a backup, and find out who can write to the database.",
-			}
+			return altered(string(id))
 		}
 		if !t.RevokedAt.IsZero() {
 			return &Refusal{
@@ -47,28 +43,4 @@ func (r *Registry) RevokeToken(ctx context.Context, a Actor, id TokenID) (Token,
 		return Token{}, err
 	}
 	return revoked, nil
-}
-
-// Tokens lists admin tokens: the provider's people see all, others their tenant's. f.Limit 0 means
-// 100.
-func (r *Registry) Tokens(ctx context.Context, a Actor, f TokenFilter) (TokenPage, error) {
-	if !a.Permissions.Has(TokensManage) {
-		return TokenPage{}, r.denied(TokensManage)
-	}
-	var wrong fieldErrors
-	f.Limit = wrong.limit(f.Limit)
-	if err := wrong.refusal(); err != nil {
-		return TokenPage{}, err
-	}
-	if !a.provider() {
-		if f.Tenant != "" && f.Tenant != a.Tenant {
-			return TokenPage{}, nil
-		}
-		f.Tenant = a.Tenant
-	}
-	page, err := r.store.Tokens(ctx, f)
-	if err != nil {
-		return TokenPage{}, r.listFailure(err)
-	}
-	return page, nil
 }

@@ -1,9 +1,6 @@
 package keys
 
-import (
-	"maps"
-	"slices"
-)
+import "slices"
 
 // Permission is a verb that a role grants.
 type Permission string
@@ -65,9 +62,6 @@ func (s PermissionSet) Covers(other PermissionSet) bool {
 	}
 	return true
 }
-
-// Sorted returns the permissions in alphabetical order.
-func (s PermissionSet) Sorted() []Permission { return slices.Sorted(maps.Keys(s)) }
 
 func permissions(lists ...[]Permission) PermissionSet {
 	s := PermissionSet{}

@@ -90,10 +90,10 @@ type Tx interface {
 	PutMeta(ctx context.Context, name string, value []byte) error
 }
 
-// ErrConflict: the stored version is not the one that was read.
+// ErrConflict says that the stored version is not the one that was read.
 var ErrConflict = errors.New("version conflict")
 
-// ErrBadCursor: a paging cursor that this store did not hand out.
+// ErrBadCursor says that this store did not hand out the paging cursor.
 var ErrBadCursor = errors.New("bad cursor")
 
 // CredentialFilter selects and orders a page of credentials. Zero fields select everything.

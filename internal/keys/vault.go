@@ -21,7 +21,7 @@ type Vault struct {
 	aead    tink.AEAD // nil without a keyset
 }
 
-// ErrSealed: a sealed secret cannot be opened with this keyset, in this place.
+// ErrSealed says that a sealed secret cannot be opened with this keyset, in this place.
 var ErrSealed = errors.New("sealed secret does not open")
 
 // NewKeyset makes the contents of a fresh keyset file (Tink JSON in the clear, AES-256-GCM).
@@ -85,6 +85,18 @@ func (v *Vault) DigestHash(sum [sha256.Size]byte) Digest { return v.peppers[0].d
 // PepperVersion is the version of the current pepper, the one that Digest uses.
 func (v *Vault) PepperVersion() uint32 { return v.peppers[0].version }
 
+// Canary is what the store remembers to recognise the pepper. It tells nothing about it.
+func (v *Vault) Canary() []byte { return []byte(v.peppers[0].canary) }
+
+// Recognises tells whether a canary was made by one of this vault's peppers.
+func (v *Vault) Recognises(canary []byte) bool {
+	found := false
+	for _, p := range v.peppers {
+		found = hmac.Equal([]byte(p.canary), canary) || found
+	}
+	return found
+}
+
 // Seal encrypts a secret's text so that Open gives it back only for the same tenant, credential and
 // secret id.
 func (v *Vault) Seal(t TenantID, c CredentialID, s SecretID, text Secret) ([]byte, error) {
@@ -114,6 +126,17 @@ func sealContext(t TenantID, c CredentialID, s SecretID) []byte {
 	return encodeText(encodeText(encodeText(encodeText(nil, sealLabel), t), c), s)
 }
 
+// anyPepper tells whether one of the peppers, in force or superseded, gives the MAC.
+func (v *Vault) anyPepper(want RowMAC, mac func(*pepper) RowMAC) bool {
+	for _, p := range v.peppers {
+		got := mac(p)
+		if hmac.Equal(got[:], want[:]) {
+			return true
+		}
+	}
+	return false
+}
+
 // SealCredential sets the row MAC of the credential, not those of its secrets.
 func (v *Vault) SealCredential(c *Credential) {
 	c.MAC = v.peppers[0].row.of(func(b []byte) []byte { return encodeCredential(b, c) })
@@ -121,13 +144,9 @@ func (v *Vault) SealCredential(c *Credential) {
 
 // CredentialIntact tells whether the credential is as it was sealed.
 func (v *Vault) CredentialIntact(c *Credential) bool {
-	for _, p := range v.peppers {
-		mac := p.row.of(func(b []byte) []byte { return encodeCredential(b, c) })
-		if hmac.Equal(mac[:], c.MAC[:]) {
-			return true
-		}
-	}
-	return false
+	return v.anyPepper(c.MAC, func(p *pepper) RowMAC {
+		return p.row.of(func(b []byte) []byte { return encodeCredential(b, c) })
+	})
 }
 
 // SealSecret sets the row MAC of a secret of the credential.
@@ -137,13 +156,9 @@ func (v *Vault) SealSecret(c CredentialID, s *StoredSecret) {
 
 // SecretIntact tells whether the secret is as it was sealed, for this credential.
 func (v *Vault) SecretIntact(c CredentialID, s *StoredSecret) bool {
-	for _, p := range v.peppers {
-		mac := p.row.of(func(b []byte) []byte { return encodeSecret(b, c, s) })
-		if hmac.Equal(mac[:], s.MAC[:]) {
-			return true
-		}
-	}
-	return false
+	return v.anyPepper(s.MAC, func(p *pepper) RowMAC {
+		return p.row.of(func(b []byte) []byte { return encodeSecret(b, c, s) })
+	})
 }
 
 // SealToken sets the row MAC of an admin token.
@@ -153,13 +168,9 @@ func (v *Vault) SealToken(t *Token) {
 
 // TokenIntact tells whether the token is as it was sealed.
 func (v *Vault) TokenIntact(t *Token) bool {
-	for _, p := range v.peppers {
-		mac := p.row.of(func(b []byte) []byte { return encodeToken(b, t) })
-		if hmac.Equal(mac[:], t.MAC[:]) {
-			return true
-		}
-	}
-	return false
+	return v.anyPepper(t.MAC, func(p *pepper) RowMAC {
+		return p.row.of(func(b []byte) []byte { return encodeToken(b, t) })
+	})
 }
 
 // SealAudit links an entry to the last one of its chain (the zero entry for a new chain): it sets
@@ -175,11 +186,7 @@ func (v *Vault) AuditIntact(last AuditEntry, e *AuditEntry) bool {
 	if e.Seq != last.Seq+1 || e.Prev != last.MAC {
 		return false
 	}
-	for _, p := range v.peppers {
-		mac := p.audit.of(func(b []byte) []byte { return encodeAudit(b, e) })
-		if hmac.Equal(mac[:], e.MAC[:]) {
-			return true
-		}
-	}
-	return false
+	return v.anyPepper(e.MAC, func(p *pepper) RowMAC {
+		return p.audit.of(func(b []byte) []byte { return encodeAudit(b, e) })
+	})
 }

@@ -41,7 +41,7 @@ func (s *Store) Changes(ctx context.Context, after keys.Seq, most int) ([]keys.C
 	if err != nil {
 		return nil, s.fail(ctx, doing, err)
 	}
-	defer tx.Rollback() //nolint:errcheck // nothing was written
+	defer tx.Rollback() // nothing was written
 
 	most = max(most, 1)
 	var credentials []credentialRow

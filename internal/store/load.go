@@ -60,7 +60,7 @@ func (s *Store) snapshots(ctx context.Context, n int) (readers []bun.Tx, seq key
 	if err != nil {
 		return nil, 0, err
 	}
-	defer lock.Rollback() //nolint:errcheck // nothing was written
+	defer lock.Rollback() // nothing was written
 	if err := lock.Tx.QueryRowContext(ctx, s.dialect.lockHead).Scan(&seq); err != nil {
 		return nil, 0, err
 	}
@@ -85,7 +85,7 @@ func (s *Store) snapshots(ctx context.Context, n int) (readers []bun.Tx, seq key
 
 func release(readers []bun.Tx) {
 	for _, tx := range readers {
-		tx.Rollback() //nolint:errcheck // nothing was written
+		_ = tx.Rollback() // nothing was written
 	}
 }
 
@@ -124,7 +124,7 @@ func (l *loader) chunk(ctx context.Context, first int64) error {
 	if err != nil {
 		return l.store.fail(ctx, "read rows", err)
 	}
-	defer rows.Close() //nolint:errcheck // rows.Err tells
+	defer rows.Close() // rows.Err tells
 	var record sql.RawBytes
 	for rows.Next() {
 		if err := rows.Scan(&record); err != nil {

@@ -16,8 +16,8 @@ func migrateTo(t *testing.T, path string, fsys fs.FS) (version int, err error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer p.write.Close() //nolint:errcheck // nothing to lose
-	defer p.read.Close()  //nolint:errcheck // nothing to lose
+	defer p.write.Close() // nothing to lose
+	defer p.read.Close()  // nothing to lose
 	r := reader{dialect: p.dialect, log: discard, closed: new(atomic.Bool)}
 	err = r.migrate(t.Context(), p.write, fsys)
 	if scan := p.read.QueryRow("SELECT max(version_id) FROM goose_db_version").Scan(&version); scan != nil {

@@ -27,7 +27,7 @@ func openAt(t *testing.T, path string) *Store {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { s.Close() }) //nolint:errcheck // often closed already
+	t.Cleanup(func() { s.Close() }) // often closed already
 	return s
 }
 
@@ -66,7 +66,7 @@ func TestOpenRefuses(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			s, err := Open(t.Context(), c.dsn, Options{})
 			if err == nil {
-				s.Close() //nolint:errcheck // it should not be open
+				s.Close() // it should not be open
 				t.Fatal("got no error")
 			}
 			if c.is != nil && !errors.Is(err, c.is) {
@@ -139,7 +139,7 @@ func TestEveryConnection(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer conn.Close() //nolint:errcheck // only read from
+			defer conn.Close() // only read from
 			for pragma, want := range map[string]string{
 				"journal_mode": "wal", "synchronous": "2", "foreign_keys": "1", "busy_timeout": busyTimeout, "query_only": pool.queryOnly,
 			} {
@@ -165,7 +165,7 @@ func TestConcurrentOpen(t *testing.T) {
 				t.Errorf("open %d: %v", n, err)
 				return
 			}
-			defer s.Close() //nolint:errcheck // checked elsewhere
+			defer s.Close() // checked elsewhere
 			if _, err := s.Update(context.Background(), write(keys.CredentialID(fmt.Sprintf("key_%d", n)))); err != nil {
 				t.Errorf("write %d: %v", n, err)
 			}

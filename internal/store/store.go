@@ -95,7 +95,7 @@ func (s *Store) Update(ctx context.Context, fn func(ctx context.Context, tx keys
 	}
 	// Covers every way out: an error, a panic in fn, and a goroutine that ends in fn. After the
 	// commit it does nothing.
-	defer btx.Rollback() //nolint:errcheck // the outcome is already decided
+	defer btx.Rollback() // the outcome is already decided
 
 	tx, err := s.begin(ctx, btx)
 	if err != nil {

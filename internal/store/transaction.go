@@ -88,7 +88,7 @@ func (t *transaction) exec(ctx context.Context, query string, args ...any) (int6
 // close gives the prepared statements back; database/sql also does when the transaction ends.
 func (t *transaction) close() {
 	for _, s := range t.stmts {
-		s.Close() //nolint:errcheck // nothing was left to write
+		_ = s.Close() // nothing was left to write
 	}
 }
 

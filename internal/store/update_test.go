@@ -82,7 +82,7 @@ func testUpdate(t *testing.T, open func(*testing.T) keys.Store) {
 					t.Errorf("recovered %v, want boom", r)
 				}
 			}()
-			s.Update(t.Context(), func(ctx context.Context, tx keys.Tx) error { //nolint:errcheck // it panics
+			s.Update(t.Context(), func(ctx context.Context, tx keys.Tx) error { // it panics
 				if err := everything(ctx, tx); err != nil {
 					t.Error(err)
 				}
@@ -96,7 +96,7 @@ func testUpdate(t *testing.T, open func(*testing.T) keys.Store) {
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			s.Update(t.Context(), func(ctx context.Context, tx keys.Tx) error { //nolint:errcheck // it does not return
+			s.Update(t.Context(), func(ctx context.Context, tx keys.Tx) error { // it does not return
 				if err := everything(ctx, tx); err != nil {
 					t.Error(err)
 				}

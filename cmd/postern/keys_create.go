@@ -1,0 +1,84 @@
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+func newKeysCreate(g *globals) *cobra.Command {
+	var in struct {
+		Kind            string            `json:"kind"`
+		Name            string            `json:"name,omitempty"`
+		Description     string            `json:"description,omitempty"`
+		Tenant          string            `json:"tenant,omitempty"`
+		Plan            string            `json:"plan,omitempty"`
+		APIs            []string          `json:"apis,omitempty"`
+		Scopes          []string          `json:"scopes,omitempty"`
+		ExpiresIn       string            `json:"expires_in,omitempty"`
+		Test            bool              `json:"test,omitempty"`
+		ApplicationType string            `json:"application_type,omitempty"`
+		RedirectURIs    []string          `json:"redirect_uris,omitempty"`
+		AllowedIPs      []string          `json:"allowed_ips,omitempty"`
+		Metadata        map[string]string `json:"metadata,omitempty"`
+	}
+	var client bool
+	c := &cobra.Command{
+		Use:   "create --name NAME [--api API]...",
+		Short: "Generate a key; its text, shown this once, is all that goes to standard output",
+		Example: `  KEY=$(postern keys create --name ci --api orders)
+  postern keys create --name app --client --api orders -o json`,
+		Args: exactArgs(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			in.Kind = "api_key"
+			if client {
+				in.Kind = "client"
+			}
+			api, err := newClient(g)
+			if err != nil {
+				return err
+			}
+			var made struct {
+				key
+				Secret   string `json:"secret"`
+				ClientID string `json:"client_id,omitempty"`
+			}
+			if g.output == "json" {
+				var all map[string]any
+				if err := api.do(cmd.Context(), http.MethodPost, "/v1/keys", nil, in, &all); err != nil {
+					return err
+				}
+				return writeJSON(g.out, all)
+			}
+			if err := api.do(cmd.Context(), http.MethodPost, "/v1/keys", nil, in, &made); err != nil {
+				return err
+			}
+			if made.ClientID != "" {
+				fmt.Fprintf(g.err, "Client %s. ", made.ClientID)
+			} else {
+				fmt.Fprintf(g.err, "Key %s. ", made.ID)
+			}
+			fmt.Fprintf(g.err, "Plan %s, APIs %s, expires %s. Status: %s.\n",
+				printable(made.Plan), printable(strings.Join(made.APIs, ", ")), when(made.ExpiresAt, "never"), made.Status)
+			_, err = fmt.Fprintln(g.out, made.Secret)
+			return err
+		},
+	}
+	f := c.Flags()
+	f.StringVar(&in.Name, "name", "", "what people call the key")
+	f.StringVar(&in.Description, "description", "", "what it is for")
+	f.StringSliceVar(&in.APIs, "api", nil, "API the key may call, with all its scopes; repeat for more")
+	f.StringSliceVar(&in.Scopes, "scope", nil, "further scope; repeat for more")
+	f.StringVar(&in.Plan, "plan", "", "plan with the key's limits (default: the organisation's)")
+	f.StringVar(&in.Tenant, "tenant", "", "organisation (default: default)")
+	f.StringVar(&in.ExpiresIn, "expires-in", "", "lifetime, such as 90d, 6mo or never, or the end, such as 2027-01-31")
+	f.BoolVar(&client, "client", false, "make a client ID and client secret instead of a key")
+	f.BoolVar(&in.Test, "test", false, "make a test key, which only routes with accept_test admit")
+	f.StringVar(&in.ApplicationType, "application-type", "", "internal or public (clients)")
+	f.StringSliceVar(&in.RedirectURIs, "redirect-uri", nil, "redirect URI of a public application; repeat for more")
+	f.StringSliceVar(&in.AllowedIPs, "allow-ip", nil, "address or network that may use the key; repeat for more")
+	f.StringToStringVar(&in.Metadata, "metadata", nil, "name=value to keep with the key; repeat for more")
+	return c
+}

@@ -1,3 +1,0 @@
-package limiter
-
-import ()
