@@ -97,14 +97,14 @@ func TestMissingFile(t *testing.T) {
 	}
 }
 
-func TestOnlyTheFirstHundredProblemsAreListed(t *testing.T) {
-	text := "version: 1\nlog:\n" + strings.Repeat("  level: x\n", 250)
+func TestOnlyTheFirstThousandProblemsAreListed(t *testing.T) {
+	text := "version: 1\nlog:\n" + strings.Repeat("  level: x\n", 1150)
 	_, _, err := config.Parse("many.yaml", []byte(text), config.LoadOptions{})
 	var problems *config.Problems
-	if !errors.As(err, &problems) || len(problems.List) != 100 || problems.More != 150 {
-		t.Fatalf("got %d problems and %d more, want 100 and 150", len(problems.List), problems.More)
+	if !errors.As(err, &problems) || len(problems.List) != 1000 || problems.More != 150 {
+		t.Fatalf("got %d problems and %d more, want 1000 and 150", len(problems.List), problems.More)
 	}
-	if !strings.HasSuffix(err.Error(), "250 problems, of which the first 100 are shown") {
+	if !strings.HasSuffix(err.Error(), "1150 problems, of which the first 1000 are shown") {
 		t.Errorf("got the ending %q", err.Error()[len(err.Error())-60:])
 	}
 }

@@ -164,9 +164,7 @@ func (d *decoder) known(e entry, all []field, p path) {
 			return
 		}
 	}
-	if looksSecret(e.key) {
-		d.mask(e.value)
-	}
+	d.mask(e.value) // nobody knows what it is: perhaps a secret under a misspelt name
 	here, next := fieldNames(all), ""
 	if keys.Nearest(e.key, here) == "" {
 		if at := homes(e.key); len(at) > 0 {
@@ -177,16 +175,6 @@ func (d *decoder) known(e entry, all []field, p path) {
 		next = meant(e.key, here)
 	}
 	d.problem(e.at, p.to(e.key), "unknown setting", next)
-}
-
-func looksSecret(key string) bool {
-	key = strings.NewReplacer("-", "", "_", "").Replace(strings.ToLower(key))
-	for _, part := range []string{"secret", "password", "token", "apikey", "pepper", "credential"} {
-		if strings.Contains(key, part) {
-			return true
-		}
-	}
-	return false
 }
 
 // fallback decodes a default as if it were written.

@@ -6,6 +6,7 @@ type Later struct{}
 
 func (*Later) decode(d *decoder, n *node, p path) {
 	if !n.empty() {
+		d.mask(n) // what is not read may hold secrets
 		d.wrongKey(p, "is not available in this version", "remove it, or leave it empty")
 	}
 }

@@ -3,6 +3,7 @@ package config
 import (
 	"cmp"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"unicode"
@@ -45,7 +46,7 @@ func (p Problem) String() string {
 // Problems is everything that is wrong with a configuration, in the order of the file.
 type Problems struct {
 	List []Problem
-	// More counts those beyond the first hundred, which are not listed.
+	// More counts those beyond the first thousand, which are not listed.
 	More int
 }
 
@@ -72,7 +73,12 @@ type Warning Problem
 // String prints it as Problem.String does.
 func (w Warning) String() string { return Problem(w).String() }
 
-const maxProblems = 100
+// maxProblems bounds what a broken file of a megabyte prints.
+const maxProblems = 1000
+
+// secretShaped finds what is a secret wherever it stands: a key, client secret or admin token of
+// any prefix, and a URL's user and password.
+var secretShaped = regexp.MustCompile(`[a-z][a-z0-9]{1,10}_(?:live_|test_)?[0-9A-Za-z]{12}_[0-9A-Za-z]{40,}|://[^/@\s"]+@`)
 
 // report collects problems and warnings while a configuration is read.
 type report struct {
@@ -144,7 +150,9 @@ func (r *report) excerpt(line, column int) string {
 	if line > len(r.lines) {
 		return ""
 	}
-	shown := []rune(r.lines[line-1])
+	shown := []rune(secretShaped.ReplaceAllStringFunc(r.lines[line-1], func(s string) string {
+		return strings.Repeat("*", utf8.RuneCountInString(s))
+	}))
 	for _, s := range r.secrets {
 		if s.line != line {
 			continue

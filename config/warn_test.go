@@ -59,6 +59,12 @@ func TestExcerptsHoldNoSecrets(t *testing.T) {
 		{"target", "routes: { a: { upstream: { targets: [\"http://u:" + canary + "@host\"], x: 1 } } }"},
 		{"unquoted target", "routes: { a: { upstream: { targets: [http://u:" + canary + "@host], x: 1 } } }"},
 		{"unknown setting", "admin_password: " + canary},
+		{"misspelt setting", "secrets: { peper: " + canary + " }"},
+		{"unknown section", "signin:\n  oidc: { client_secret: " + canary + " }"},
+		{"section of a later version", "mail: { password: " + canary + " }"},
+		{"section of a later version, in lines", "sign_in:\n  oidc:\n    client_secret: " + canary},
+		{"misspelt header list", "routes: { a: { set_header: { Authorization: " + canary + " } } }"},
+		{"misspelt target", "routes: { a: { upstream: { target: \"http://u:" + canary + "@host\" } } }"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

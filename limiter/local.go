@@ -17,7 +17,8 @@ type LocalOptions struct {
 	// by a few seconds; what is counted then waits in its window that much longer.
 	Now func() time.Time
 	// MaxCounters bounds the counters held at once; 0 means 4,000,000, about 1 GB when all are in
-	// use. A counter lives until its window or period has been over for ten seconds.
+	// use. A counter lives until its window has been over for ten seconds, its
+	// day or month for an hour.
 	MaxCounters int
 	// MaxEntries bounds the log entries that all counters together have room for, 16 B each; 0
 	// means 33,554,432, half a gigabyte. A counter has room for 4 to 2048 of them.

@@ -15,15 +15,20 @@ const (
 	looksElsewhere  = 4
 )
 
-// grace is how long an idle counter is kept, so that a clock set back a little forgets nothing.
-const grace = int64(10 * time.Second / time.Microsecond)
+// An idle counter is kept for a while, so that a clock set back forgets nothing. Windows follow the
+// monotonic clock, which only a test sets back. Days and months follow the wall clock, which may be
+// corrected by much more.
+const (
+	grace         = int64(10 * time.Second / time.Microsecond)
+	calendarGrace = int64(time.Hour / time.Microsecond)
+)
 
 // idle tells whether forgetting c changes no later verdict.
 func (c *counter) idle(at instant) bool {
 	if c.unit == Sliding {
 		return c.log.over(at.sharp - grace - c.period)
 	}
-	return c.used == 0 || c.end+grace <= at.wall
+	return c.used == 0 || c.end+calendarGrace <= at.wall
 }
 
 // slack is the length a log's ring must have before sweep makes it smaller.
