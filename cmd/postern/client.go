@@ -11,12 +11,9 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
-
-	"postern/config"
 )
 
 // client talks to the admin API of a running gateway.
@@ -27,17 +24,8 @@ type client struct {
 	http  *http.Client
 }
 
-// profile is what init leaves in the data folder so that commands typed beside the configuration
-// need no flags. The file is 0600: it holds an operator's token.
-type profile struct {
-	AdminURL string `json:"admin_url"`
-	Token    string `json:"token"`
-}
-
-const profileName = "profile.json"
-
-// newClient finds the server: --admin-url or POSTERN_ADMIN_URL with POSTERN_ADMIN_TOKEN, else
-// the profile beside the configuration.
+// newClient finds the server: --admin-url or POSTERN_ADMIN_URL with POSTERN_ADMIN_TOKEN, else the
+// one of this machine by its configuration, with the token in its profile.
 func newClient(g *globals) (*client, error) {
 	address, from := g.adminURL, "--admin-url"
 	if address == "" {
@@ -45,24 +33,26 @@ func newClient(g *globals) (*client, error) {
 	}
 	token := lookupEnv(g.env, "POSTERN_ADMIN_TOKEN")
 	if address == "" || token == "" {
-		p, path, err := readProfile(g)
+		here, err := findLocal(g)
 		switch {
-		case err == nil && (address == "" || address == p.AdminURL):
-			// A token goes only to the server it was made for.
-			if address == "" {
-				address, from = p.AdminURL, path
+		case errors.Is(err, os.ErrNotExist) && address != "":
+			// Another server is named, and nothing is here.
+		case errors.Is(err, os.ErrNotExist):
+			return nil, &failure{
+				code: exitUsage, err: fmt.Errorf("no server named, and there is no configuration at %s", g.config),
+				next: "Run this beside gateway.yaml, or set POSTERN_ADMIN_URL and POSTERN_ADMIN_TOKEN.",
 			}
-			if token == "" {
-				token = p.Token
-			}
-		case err == nil:
-			// The profile belongs to another server than the one named.
-		case !errors.Is(err, os.ErrNotExist):
+		case err != nil:
 			return nil, err
 		case address == "":
-			return nil, &failure{
-				code: exitUsage, err: fmt.Errorf("no server named, and there is no profile at %s", path),
-				next: "Run this beside gateway.yaml, or set POSTERN_ADMIN_URL and POSTERN_ADMIN_TOKEN.",
+			address, from = here.adminURL, g.config
+			fallthrough
+		case address == here.adminURL && token == "":
+			// The token goes only to the server it was made for.
+			if token == "" {
+				if token, err = here.token(); err != nil && !errors.Is(err, os.ErrNotExist) {
+					return nil, err
+				}
 			}
 		}
 	}
@@ -77,29 +67,6 @@ func newClient(g *globals) (*client, error) {
 		return nil, usageError("%s: %q is not an http or https URL", from, address)
 	}
 	return &client{base: base, token: token, from: from, http: &http.Client{Timeout: 30 * time.Second}}, nil
-}
-
-// readProfile reads the profile in the data folder of the configuration. It also returns the
-// path it looked at.
-func readProfile(g *globals) (profile, string, error) {
-	path := filepath.Join(filepath.Dir(g.config), "data", profileName)
-	cfg, _, err := config.Load(g.config, config.LoadOptions{Env: g.env})
-	if err != nil {
-		if _, missing := os.Stat(g.config); errors.Is(missing, os.ErrNotExist) {
-			return profile{}, path, fmt.Errorf("%s: %w", g.config, os.ErrNotExist)
-		}
-		return profile{}, path, err
-	}
-	path = filepath.Join(string(cfg.DataDir), profileName)
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return profile{}, path, err
-	}
-	var p profile
-	if err := json.Unmarshal(text, &p); err != nil {
-		return profile{}, path, fmt.Errorf("read profile %s: %w", path, err)
-	}
-	return p, path, nil
 }
 
 // problem is the admin API's error answer, as far as a person needs it.

@@ -22,7 +22,7 @@ func TestRefusedAnswers(t *testing.T) {
 		{"fields", 422, `{"code":"validation_failed","detail":"Two fields.","errors":[{"field":"name","message":"is missing"}]}`, exitFailed,
 			"validation_failed: Two fields.\n  name: is missing"},
 		{"not permitted", 403, `{"code":"permission_denied","detail":"No."}`, exitNotPermitted, "permission_denied: No."},
-		{"something else listens there", 502, `<html>`, exitUnreachable, "the server answered 502 " + http.StatusText(502)},
+		{"something else listens there", http.StatusBadGateway, `<html>`, exitUnreachable, "the server answered 502 " + http.StatusText(http.StatusBadGateway)},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

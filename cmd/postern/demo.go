@@ -204,6 +204,9 @@ func seedDemo(ctx context.Context, cfg *config.Config, env []string) (facts demo
 	if err != nil {
 		return facts, registryFailure(err)
 	}
+	if err := writeProfile(cfg, token.Secret); err != nil {
+		return facts, err
+	}
 	key, err := registry.Generate(ctx, actor, keys.NewCredential{Kind: keys.APIKey, Name: "demo", APIs: []keys.APIName{"orders"}})
 	if err != nil {
 		return facts, registryFailure(err)

@@ -62,14 +62,20 @@ func healthAddress(g *globals) (string, error) {
 	if address := lookupEnv(g.env, "POSTERN_ADMIN_URL"); address != "" {
 		return address, nil
 	}
-	p, path, err := readProfile(g)
+	here, err := findLocal(g)
 	if err != nil {
 		return "", &failure{
-			code: exitUsage, err: fmt.Errorf("no server named, and no profile at %s: %w", path, err),
+			code: exitUsage, err: fmt.Errorf("no server named, and no configuration to find it by: %w", err),
 			next: "Run this beside gateway.yaml, or give --admin-url.",
 		}
 	}
-	return p.AdminURL, nil
+	switch {
+	case here.adminURL != "":
+		return here.adminURL, nil
+	case here.cfg.Listen.Probes != "":
+		return localURL(string(here.cfg.Listen.Probes), false), nil
+	}
+	return "", usageError("%s has neither listen.admin nor listen.probes, so nobody can be asked", g.config)
 }
 
 func fetchReadiness(ctx context.Context, address string) (readiness, error) {

@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/url"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -125,7 +124,7 @@ func initialise(ctx context.Context, g *globals, cfg *config.Config) (err error)
 		fmt.Fprintln(g.err, "Secrets are in place. With store: none there is no database and no admin token.")
 		return nil
 	}
-	path := filepath.Join(string(cfg.DataDir), profileName)
+	path := profilePath(cfg)
 	if _, err := os.Stat(path); err == nil {
 		fmt.Fprintf(g.err, "Nothing to do: %s is there already.\n", path)
 		return nil
@@ -144,16 +143,11 @@ func initialise(ctx context.Context, g *globals, cfg *config.Config) (err error)
 	if err != nil {
 		return registryFailure(err)
 	}
-	p := profile{AdminURL: adminURL(cfg, string(cfg.Listen.Admin)), Token: made.Secret.Reveal()}
-	text, err := json.MarshalIndent(p, "", "  ")
-	if err != nil {
-		return fmt.Errorf("write profile: %w", err)
-	}
-	if err := writeNew(path, append(text, '\n')); err != nil {
+	if err := writeProfile(cfg, made.Secret); err != nil {
 		return err
 	}
 	fmt.Fprintf(g.err, "Made the secrets, the database in %s, and an operator's admin token (kept in %s):\n", cfg.DataDir, path)
-	fmt.Fprintf(g.out, "%s\n", p.Token)
+	fmt.Fprintf(g.out, "%s\n", made.Secret.Reveal())
 	return nil
 }
 

@@ -28,7 +28,7 @@ func openInstallation(ctx context.Context, cfg *config.Config, env []string, log
 	if err != nil {
 		return nil, fmt.Errorf("credentials.prefix: %w", err)
 	}
-	vault, err := openVault(cfg, env)
+	vault, err := openVault(cfg, env, log)
 	if err != nil {
 		return nil, err
 	}
@@ -37,6 +37,10 @@ func openInstallation(ctx context.Context, cfg *config.Config, env []string, log
 	}
 	if err := makeDataDir(string(cfg.DataDir)); err != nil {
 		return nil, err
+	}
+	if _, err := os.Stat(cfg.Store.SQLite); errors.Is(err, os.ErrNotExist) {
+		// Right after init that is as it should be; later it means a data_dir that is not the one.
+		log.Warn("there is no database yet: making a new one, which knows no keys", "file", cfg.Store.SQLite)
 	}
 	s, err := store.Open(ctx, "sqlite:"+cfg.Store.SQLite, store.Options{Log: log})
 	if err != nil {
@@ -59,7 +63,7 @@ func (i *installation) registry(ctx context.Context, cfg *config.Config, directo
 	})
 }
 
-func openVault(cfg *config.Config, env []string) (*keys.Vault, error) {
+func openVault(cfg *config.Config, env []string, log *slog.Logger) (*keys.Vault, error) {
 	pepper, err := readSecret("secrets.pepper", cfg.Secrets.Pepper, env)
 	if err != nil {
 		return nil, err
@@ -68,7 +72,16 @@ func openVault(cfg *config.Config, env []string) (*keys.Vault, error) {
 	if err != nil {
 		return nil, err
 	}
-	return keys.OpenVault(pepper, keyset)
+	vault, err := keys.OpenVault(pepper, keyset)
+	if err != nil {
+		return nil, fmt.Errorf("open the secrets %s and %s: %w", cfg.Secrets.Pepper, cfg.Secrets.Keyset, err)
+	}
+	for _, ref := range []config.Ref{cfg.Secrets.Pepper, cfg.Secrets.Keyset} {
+		if info, err := os.Stat(ref.File); err == nil && info.Mode().Perm()&0o077 != 0 {
+			log.Warn("other users of this machine can read a secret of the installation", "file", ref.File, "do", "chmod 600")
+		}
+	}
+	return vault, nil
 }
 
 func readSecret(setting string, ref config.Ref, env []string) ([]byte, error) {
@@ -83,16 +96,21 @@ func readSecret(setting string, ref config.Ref, env []string) ([]byte, error) {
 	return text, nil
 }
 
-// makeSecrets creates the pepper and keyset files that are missing. It never makes a pepper for a
-// database that exists: such a pepper could not open it, and would only hide the loss.
+// makeSecrets creates the pepper and keyset files that are missing. It never makes one for a database
+// that exists: it could not belong to it, and would only hide the loss.
 func makeSecrets(cfg *config.Config) error {
 	if !cfg.Store.None() {
 		_, err := os.Stat(cfg.Store.SQLite)
-		_, noPepper := os.Stat(cfg.Secrets.Pepper.File)
-		if err == nil && cfg.Secrets.Pepper.File != "" && errors.Is(noPepper, os.ErrNotExist) {
-			return &failure{code: exitFailed,
-				err:  fmt.Errorf("the database %s exists, but its pepper %s does not", cfg.Store.SQLite, cfg.Secrets.Pepper.File),
-				next: "Restore the pepper from your backup; without it none of the stored keys can be recognised."}
+		for _, s := range []struct{ what, file, loss string }{
+			{"pepper", cfg.Secrets.Pepper.File, "none of the stored keys can be recognised"},
+			{"keyset", cfg.Secrets.Keyset.File, "none of the sealed secrets can be opened"},
+		} {
+			_, missing := os.Stat(s.file)
+			if err == nil && s.file != "" && errors.Is(missing, os.ErrNotExist) {
+				return &failure{code: exitFailed,
+					err:  fmt.Errorf("the database %s exists, but its %s %s does not", cfg.Store.SQLite, s.what, s.file),
+					next: fmt.Sprintf("Restore the %s from your backup; without it %s.", s.what, s.loss)}
+			}
 		}
 	}
 	for _, s := range []struct {

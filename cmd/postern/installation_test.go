@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -105,7 +106,7 @@ func startProgramIn(t *testing.T, dir, yaml, redirect string) *running {
 func makeToken(t *testing.T, cfg *config.Config) string {
 	t.Helper()
 	ctx := context.Background()
-	i, err := openInstallation(ctx, cfg, nil, nil)
+	i, err := openInstallation(ctx, cfg, nil, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatalf("open installation: %v", err)
 	}

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -165,8 +166,11 @@ func (p *program) listen(ctx context.Context) (err error) {
 		}
 		var lc net.ListenConfig
 		if *l.to, err = lc.Listen(ctx, "tcp", string(l.address)); err != nil {
-			return &failure{code: exitFailed, err: fmt.Errorf("%s: %w", l.setting, err),
-				next: "Stop what uses the port, or choose another under listen."}
+			next := "Name an address of this machine under listen."
+			if errors.Is(err, syscall.EADDRINUSE) {
+				next = "Stop what uses the port, or choose another under listen."
+			}
+			return &failure{code: exitFailed, err: fmt.Errorf("%s: %w", l.setting, err), next: next}
 		}
 	}
 	return nil
@@ -217,6 +221,10 @@ func (p *program) serve(ctx, cut context.Context) error {
 	}
 	defer context.AfterFunc(cut, cancel)()
 	drained := p.gateway.Shutdown(drain)
+	if errors.Is(drained, context.DeadlineExceeded) {
+		drained = &failure{code: exitFailed, err: fmt.Errorf("requests still ran after drain.timeout, %s, and were cut", p.cfg.Drain.Timeout),
+			next: "Give drain.timeout more time if that matters."}
+	}
 	// The change feed must still run here: a write is answered when the directory has it.
 	p.stopControl(cut)
 	if cut.Err() != nil {
@@ -307,10 +315,15 @@ func (p *program) Degraded() []string {
 		return nil
 	}
 	const late = 5 * time.Second
-	if lag := p.directory.Stats(time.Now()).Lag; lag > late {
-		return []string{fmt.Sprintf("the database was last read %s ago; keys changed since are not known yet", lag.Round(time.Second))}
+	var degraded []string
+	stats := p.directory.Stats(time.Now())
+	if stats.Lag > late {
+		degraded = append(degraded, fmt.Sprintf("the database was last read %s ago; keys changed since are not known yet", stats.Lag.Round(time.Second)))
 	}
-	return nil
+	if stats.Forged > 0 {
+		degraded = append(degraded, fmt.Sprintf("%d stored keys were altered behind Postern's back and are refused; the log names them", stats.Forged))
+	}
+	return degraded
 }
 
 // close releases what build took. It may be called on a half-built program.

@@ -44,7 +44,7 @@ func newTokens(g *globals) *cobra.Command {
 // newTokensCreate works beside a stopped or a running server alike: it opens the database next to
 // the configuration, because the first token cannot come from an API that asks for one.
 func newTokensCreate(g *globals) *cobra.Command {
-	var name, expiresIn string
+	var name, tenant, expiresIn string
 	var roles []string
 	c := &cobra.Command{
 		Use:     "create --role ROLE",
@@ -55,7 +55,7 @@ func newTokensCreate(g *globals) *cobra.Command {
 			if len(roles) == 0 {
 				return usageError("missing --role: operator, support, tenant_admin, auditor, developer or viewer")
 			}
-			in := keys.NewToken{Name: name}
+			in := keys.NewToken{Name: name, Tenant: keys.TenantID(tenant)}
 			for _, r := range roles {
 				in.Roles = append(in.Roles, keys.RoleName(r))
 			}
@@ -75,12 +75,17 @@ func newTokensCreate(g *globals) *cobra.Command {
 			if err != nil {
 				return registryFailure(err)
 			}
+			if g.output == "json" {
+				return writeJSON(g.out, map[string]any{"id": made.Token.ID, "name": made.Token.Name,
+					"roles": made.Token.Roles, "secret": made.Secret.Reveal()})
+			}
 			_, err = fmt.Fprintln(g.out, made.Secret.Reveal())
 			return err
 		},
 	}
 	f := c.Flags()
 	f.StringVar(&name, "name", "cli", "what people call the token")
+	f.StringVar(&tenant, "tenant", "", "organisation it works in (default: all)")
 	f.StringSliceVar(&roles, "role", nil, "role the token gets; repeat for more")
 	f.StringVar(&expiresIn, "expires-in", "", "lifetime, such as 12h, 90d or never (default: never)")
 	return c
