@@ -58,7 +58,7 @@ func (r *Registry) CreateToken(ctx context.Context, a Actor, in NewToken) (Gener
 				return err
 			}
 			return r.record(ctx, tx, a, t.chain(), "token.created", string(t.ID), details(
-				"name", t.Name, "roles", join(t.Roles)))
+				"name", t.Name, "roles", join(t.Roles), "tenant", string(t.Tenant), "expires_at", endText(t.ExpiresAt)))
 		})
 		if err == nil {
 			return GeneratedToken{Token: t, Secret: text}, nil

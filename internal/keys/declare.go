@@ -2,6 +2,7 @@ package keys
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"slices"
@@ -13,8 +14,9 @@ const declareChunk = 500
 
 // Declare makes the stored declared credentials those given: new ones are added, changed ones
 // replaced, missing ones end; what was revoked or suspended at run time stays so, also when it left
-// the file and came back. Tenants that are named and do not exist are made. Calling it again with
-// the same list writes nothing, so a call that failed half-way is completed by the next.
+// the file and came back. Its secret stays taken: declared under another name it is refused, with an
+// error that names the key that has it. Tenants that are named and do not exist are made. Calling it
+// again with the same list writes nothing, so a call that failed half-way is completed by the next.
 //
 // Errors name the file and line. Up to 500 records are written in one transaction.
 func (r *Registry) Declare(ctx context.Context, ds []Declared) error {
@@ -29,9 +31,13 @@ func (r *Registry) Declare(ctx context.Context, ds []Declared) error {
 		}
 		err = r.writeDeclared(ctx, plan)
 		// Another node may be declaring the same file, or somebody may have revoked one meanwhile.
-		if again := errors.Is(err, ErrConflict) || errors.Is(err, ErrDuplicate); !again || try == mostTries {
-			return err
+		if again := errors.Is(err, ErrConflict) || errors.Is(err, ErrDuplicate); again && try < mostTries {
+			continue
 		}
+		if taken := (*hashTaken)(nil); errors.As(err, &taken) {
+			return r.explain(ctx, taken)
+		}
+		return err
 	}
 }
 
@@ -57,6 +63,7 @@ func (r *Registry) planDeclare(ctx context.Context, ds []Declared) (declarePlan,
 	if err != nil {
 		return plan, err
 	}
+	moving := r.movable(stored)
 	tenants := map[TenantID]Tenant{}
 	for _, d := range ds {
 		tenant, known := tenants[d.Tenant]
@@ -77,6 +84,9 @@ func (r *Registry) planDeclare(ctx context.Context, ds []Declared) (declarePlan,
 		if !live {
 			have, err = r.store.Credential(ctx, want.ID, true)
 			if errors.Is(err, ErrNotFound) {
+				if err := r.freeUnderOldPeppers(ctx, d, &want, moving); err != nil {
+					return plan, err
+				}
 				plan.news = append(plan.news, declareWrite{r.seal(want), "key.declared"})
 				continue
 			}
@@ -88,7 +98,12 @@ func (r *Registry) planDeclare(ctx context.Context, ds []Declared) (declarePlan,
 			return plan, fmt.Errorf("%s: declare key %s: its id %s belongs to a key that is not declared; rename it",
 				d.Where, quote(d.Name), want.ID)
 		}
-		if w, changed := r.redeclare(have, want); changed {
+		if !r.holds(&have, d.Hash) {
+			if err := r.freeUnderOldPeppers(ctx, d, &want, moving); err != nil {
+				return plan, err
+			}
+		}
+		if w, changed := r.redeclare(have, want, d.Hash); changed {
 			plan.changes = append(plan.changes, w)
 		}
 	}
@@ -97,7 +112,10 @@ func (r *Registry) planDeclare(ctx context.Context, ds []Declared) (declarePlan,
 		if !r.vault.CredentialIntact(&c) {
 			c.Status = Revoked // perhaps it was, see redeclare; a tombstone with a valid MAC must not hide it
 		}
-		c.DeletedAt, c.UpdatedAt, c.Version, c.Secrets = now, now, c.Version+1, nil
+		if !underDenial(c.Status) {
+			c.Secrets = nil // their digests are free again; those of a denied one stay taken
+		}
+		c.DeletedAt, c.UpdatedAt, c.Version = now, now, c.Version+1
 		r.vault.SealCredential(&c)
 		plan.ends = append(plan.ends, declareWrite{c, "key.undeclared"})
 	}
@@ -158,8 +176,7 @@ func (r *Registry) writeDeclared(ctx context.Context, plan declarePlan) error {
 func (r *Registry) writeDeclaration(ctx context.Context, tx Tx, w *declareWrite) error {
 	c := &w.credential
 	if err := tx.PutCredential(ctx, *c); errors.Is(err, ErrDuplicate) {
-		return fmt.Errorf("%s: declare key %s: another key has this hash already: give this one a secret of its own: %w",
-			c.ManagedBy, quote(c.Name), err)
+		return &hashTaken{by: *c}
 	} else if err != nil {
 		return err
 	}
@@ -168,29 +185,40 @@ func (r *Registry) writeDeclaration(ctx context.Context, tx Tx, w *declareWrite)
 	}
 	return r.record(ctx, tx, fileActor(), string(c.Tenant), w.action, string(c.ID), details(
 		"kind", string(c.Kind), "name", c.Name, "plan", string(c.Plan), "apis", join(c.APIs),
-		"scopes", join(c.Scopes), "where", c.ManagedBy))
+		"scopes", join(c.Scopes), "status", string(c.Status), "expires_at", endText(c.ExpiresAt), "where", c.ManagedBy))
 }
 
 // redeclare brings a stored declared credential to what the file says now. A record that was altered
 // behind our back stays as it is, refused: nobody can say whether it was revoked, and to write it
-// again would let it in.
-func (r *Registry) redeclare(have, want Credential) (declareWrite, bool) {
+// again would let it in. A denied one keeps the secret that it was denied with, whatever hash the
+// file gives it now, so that no other key can have that secret.
+func (r *Registry) redeclare(have, want Credential, hash [sha256.Size]byte) (declareWrite, bool) {
 	if !r.vault.CredentialIntact(&have) {
 		return declareWrite{}, false
 	}
 	want.Version, want.CreatedAt, want.RevokedAt = have.Version+1, have.CreatedAt, have.RevokedAt
-	if have.Status == Revoked || have.Status == Suspended {
+	kept := false
+	if underDenial(have.Status) {
 		want.Status = have.Status
+		if kept = len(have.Secrets) > 0 && !r.holds(&have, hash); kept {
+			want.Secrets = have.Secrets
+			r.log.Warn("a declared key has a new hash, but it was "+string(have.Status)+" and stays refused; "+
+				"give the new secret a key of another name", "where", want.ManagedBy, "name", want.Name, "id", string(want.ID))
+		}
 	}
 	action := "key.redeclared"
 	switch {
 	case !have.DeletedAt.IsZero():
 		action = "key.declared"
-	case sameDeclared(have, want) && r.vault.SecretIntact(have.ID, &have.Secrets[0]):
+	case sameDeclared(have, want) && (kept || r.vault.SecretIntact(have.ID, &have.Secrets[0])):
 		if have.ManagedBy == want.ManagedBy {
 			return declareWrite{}, false
 		}
 		action = ""
+	}
+	if kept { // the secret as it is, with the MAC that it has: perhaps a wrong one
+		r.vault.SealCredential(&want)
+		return declareWrite{want, action}, true
 	}
 	return declareWrite{r.seal(want), action}, true
 }

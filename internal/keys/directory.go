@@ -187,11 +187,14 @@ type forgedRows struct {
 // mostForgedTold bounds what whoever writes into the database can make us remember and log.
 const mostForgedTold = 1000
 
-// tell counts a forged row and logs its id the first time.
+// tell counts a forged row and logs its id the first time: lists that are looked at again and again
+// do not make more of it. Beyond the bound it cannot tell rows apart, and counts each finding.
 func (f *forgedRows) tell(log *slog.Logger, what, id string) {
-	f.count.Add(1)
 	f.mu.Lock()
 	_, known := f.told[id]
+	if !known {
+		f.count.Add(1)
+	}
 	if known || len(f.told) >= mostForgedTold {
 		f.mu.Unlock()
 		return

@@ -195,6 +195,17 @@ func (s *fakeStore) Credential(_ context.Context, id CredentialID, tombstones bo
 	})
 }
 
+func (s *fakeStore) CredentialByDigest(_ context.Context, d Digest) (Credential, error) {
+	return look(s, func() (Credential, error) {
+		for _, c := range s.credentials {
+			if slices.ContainsFunc(c.Secrets, func(one StoredSecret) bool { return one.Digest == d }) {
+				return copyCredential(c), nil
+			}
+		}
+		return Credential{}, ErrNotFound
+	})
+}
+
 func (s *fakeStore) Credentials(_ context.Context, f CredentialFilter) (CredentialPage, error) {
 	return look(s, func() (CredentialPage, error) {
 		if f.Limit < 1 || f.Now.IsZero() {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
+	"strconv"
 )
 
 // NewCredential is the input of Generate. Empty means default.
@@ -102,9 +104,26 @@ func (r *Registry) insert(ctx context.Context, tx Tx, a Actor, c Credential) err
 	if err := tx.PutCredential(ctx, c); err != nil {
 		return err
 	}
-	return r.record(ctx, tx, a, string(c.Tenant), "key.generated", string(c.ID), details(
+	return r.record(ctx, tx, a, string(c.Tenant), "key.generated", string(c.ID), generatedDetails(&c))
+}
+
+// generatedDetails is what the audit keeps of a new credential: everything that decides what it may
+// do. Of its metadata only the names: what stands there is the customer's own.
+func generatedDetails(c *Credential) map[string]string {
+	return details(
 		"kind", string(c.Kind), "name", c.Name, "owner", string(c.Owner.Type)+":"+c.Owner.ID, "plan", string(c.Plan),
-		"apis", join(c.APIs), "scopes", join(c.Scopes), "status", string(c.Status)))
+		"apis", join(c.APIs), "scopes", join(c.Scopes), "status", string(c.Status), "test", strconv.FormatBool(c.Test),
+		"expires_at", endText(c.ExpiresAt), "allowed_ips", joinRanges(c.AllowedIPs), "application_type", c.ApplicationType,
+		"redirect_uris", join(c.RedirectURIs), "external_id", c.ExternalID, "metadata", join(sortedKeys(c.Metadata)))
+}
+
+// joinRanges writes address ranges as join writes texts.
+func joinRanges(list []netip.Prefix) string {
+	texts := make([]string, len(list))
+	for i, p := range list {
+		texts[i] = p.String()
+	}
+	return join(texts)
 }
 
 // readyTenant returns a tenant that may have keys.

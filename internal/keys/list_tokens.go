@@ -1,9 +1,12 @@
 package keys
 
-import "context"
+import (
+	"context"
+	"slices"
+)
 
 // Tokens lists admin tokens: the provider's people see all, others their tenant's. f.Limit 0 means
-// 100.
+// 100. Altered records are left out, as Credentials does.
 func (r *Registry) Tokens(ctx context.Context, a Actor, f TokenFilter) (TokenPage, error) {
 	if !a.Permissions.Has(TokensManage) {
 		return TokenPage{}, r.denied(TokensManage)
@@ -23,5 +26,12 @@ func (r *Registry) Tokens(ctx context.Context, a Actor, f TokenFilter) (TokenPag
 	if err != nil {
 		return TokenPage{}, r.listFailure(err)
 	}
+	page.Items = slices.DeleteFunc(page.Items, func(t Token) bool {
+		if r.vault.TokenIntact(&t) {
+			return false
+		}
+		r.forged.tell(r.log, "token", string(t.ID))
+		return true
+	})
 	return page, nil
 }

@@ -18,7 +18,8 @@ func (a Actor) mayKnow(c *Credential) bool {
 	return a.may(KeysRead, KeysReadAny, c) || a.may(KeysRevoke, KeysRevokeAny, c)
 }
 
-// Credential shows one; not_found also when the actor may not see it.
+// Credential shows one; not_found also when the actor may not see it, and when the stored record was
+// altered behind our back: what it says is not true, and the log tells of it.
 func (r *Registry) Credential(ctx context.Context, a Actor, id CredentialID) (Credential, error) {
 	if !a.Permissions.HasAny(KeysRead, KeysReadAny) {
 		return Credential{}, r.denied(KeysRead)
@@ -30,11 +31,28 @@ func (r *Registry) Credential(ctx context.Context, a Actor, id CredentialID) (Cr
 	if err != nil || !a.may(KeysRead, KeysReadAny, &c) {
 		return Credential{}, absent("key", string(id))
 	}
-	return c, nil
+	if !r.vault.CredentialIntact(&c) {
+		r.forged.tell(r.log, "credential", string(id))
+		return Credential{}, absent("key", string(id))
+	}
+	return r.shown(c), nil
+}
+
+// shown leaves out of an authentic credential the secrets that are not.
+func (r *Registry) shown(c Credential) Credential {
+	c.Secrets = slices.DeleteFunc(c.Secrets, func(s StoredSecret) bool {
+		if r.vault.SecretIntact(c.ID, &s) {
+			return false
+		}
+		r.forged.tell(r.log, "secret", string(c.ID)+"/"+string(s.ID))
+		return true
+	})
+	return c
 }
 
 // Credentials lists what the actor may see. f.Now is the Registry's; f.Limit 0 means 100. A filter
-// for what he may not see finds nothing.
+// for what he may not see finds nothing. Altered records are left out, and told to the log; so a page
+// may be shorter than its limit, also where another follows.
 func (r *Registry) Credentials(ctx context.Context, a Actor, f CredentialFilter) (CredentialPage, error) {
 	if !a.Permissions.HasAny(KeysRead, KeysReadAny) {
 		return CredentialPage{}, r.denied(KeysRead)
@@ -66,6 +84,19 @@ func (r *Registry) Credentials(ctx context.Context, a Actor, f CredentialFilter)
 	if err != nil {
 		return CredentialPage{}, r.listFailure(err)
 	}
+	kept := page.Items[:0]
+	for _, c := range page.Items {
+		switch {
+		case !r.vault.CredentialIntact(&c):
+			r.forged.tell(r.log, "credential", string(c.ID))
+		case !a.may(KeysRead, KeysReadAny, &c):
+			// The columns that the store filters by are not under the MAC: a row that was moved to
+			// another tenant's list stays its own tenant's.
+		default:
+			kept = append(kept, r.shown(c))
+		}
+	}
+	page.Items = kept
 	return page, nil
 }
 

@@ -1,6 +1,9 @@
 package keys
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // record appends an entry to an audit chain, in the transaction of the change it tells of.
 func (r *Registry) record(ctx context.Context, tx Tx, a Actor, chain, action, target string, detail map[string]string) error {
@@ -17,6 +20,14 @@ func (r *Registry) record(ctx context.Context, tx Tx, a Actor, chain, action, ta
 	}
 	r.vault.SealAudit(last, &e)
 	return tx.AppendAudit(ctx, e)
+}
+
+// endText writes an end for the audit, never for none.
+func endText(t time.Time) string {
+	if t.IsZero() {
+		return "never"
+	}
+	return t.UTC().Format(time.RFC3339Nano)
 }
 
 // details builds an entry's detail from names and values in turn; empty values are left out.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"sync/atomic"
 	"time"
 )
@@ -17,6 +18,7 @@ type RegistryOptions struct {
 	Format    Format
 	Catalog   *Catalog
 	Directory *Directory       // nil for offline commands; else every write waits until it is applied there
+	Log       *slog.Logger     // nil: the Directory's, or nothing is logged
 	Now       func() time.Time // nil: time.Now
 	Random    io.Reader        // nil: crypto/rand
 }
@@ -33,6 +35,8 @@ type Registry struct {
 	format  Format
 	catalog atomic.Pointer[Catalog]
 	dir     *Directory
+	log     *slog.Logger
+	forged  *forgedRows // the Directory's, where there is one
 	now     func() time.Time
 	random  io.Reader
 }
@@ -40,17 +44,37 @@ type Registry struct {
 // pepperCanary is the name under which the store remembers the pepper's canary.
 const pepperCanary = "pepper_canary"
 
+// keysetCanary is the name under which the store keeps a known text, sealed with the keyset.
+const keysetCanary = "keyset_canary"
+
+// canaryText is that text. It is nobody's secret: no credential has its place, an empty id.
+const canaryText = "postern keyset canary"
+
 // ErrForeignPepper says that the database was made with another pepper.
 var ErrForeignPepper = errors.New("this database was made with another pepper")
+
+// ErrForeignKeyset says that the database's sealed secrets were sealed with another keyset.
+var ErrForeignKeyset = errors.New("the sealed secrets of this database cannot be opened")
 
 // applyPatience is how long a change that is committed may take to come into effect on this node
 // before the caller is told that nobody knows.
 const applyPatience = 5 * time.Second
 
-// OpenRegistry checks or writes the pepper canary, makes the default tenant, and refuses a database
-// whose pepper is another one with ErrForeignPepper.
+// OpenRegistry checks or writes the canaries of the pepper and, where there is one, the keyset, and
+// makes the default tenant. It refuses a database whose pepper is another one with ErrForeignPepper,
+// and one whose keyset is with ErrForeignKeyset.
 func OpenRegistry(ctx context.Context, o RegistryOptions) (*Registry, error) {
-	r := &Registry{store: o.Store, vault: o.Vault, format: o.Format, dir: o.Directory, now: o.Now, random: o.Random}
+	r := &Registry{store: o.Store, vault: o.Vault, format: o.Format, dir: o.Directory, log: o.Log, now: o.Now, random: o.Random}
+	r.forged = &forgedRows{}
+	if r.dir != nil {
+		r.forged = &r.dir.forged
+		if r.log == nil {
+			r.log = r.dir.log
+		}
+	}
+	if r.log == nil {
+		r.log = slog.New(slog.DiscardHandler)
+	}
 	if o.Catalog == nil {
 		o.Catalog = &Catalog{}
 	}
@@ -78,11 +102,15 @@ func (r *Registry) found(ctx context.Context) error {
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return r.failure("read pepper canary", err)
 	}
+	newKeyset, keysetErr := r.checkKeyset(ctx, r.store)
+	if keysetErr != nil {
+		return keysetErr
+	}
 	_, tenantErr := r.store.Tenant(ctx, DefaultTenant)
 	if tenantErr != nil && !errors.Is(tenantErr, ErrNotFound) {
 		return r.failure("read default tenant", tenantErr)
 	}
-	if err == nil && !newCanary && tenantErr == nil {
+	if err == nil && !newCanary && !newKeyset && tenantErr == nil {
 		return nil
 	}
 	return r.change(ctx, "set up store", func(ctx context.Context, tx Tx) error {
@@ -91,8 +119,44 @@ func (r *Registry) found(ctx context.Context) error {
 				return err
 			}
 		}
+		if err := r.sealKeysetCanary(ctx, tx); err != nil {
+			return err
+		}
 		return r.ensureTenant(ctx, tx, systemActor(), DefaultTenant)
 	})
+}
+
+// checkKeyset opens the keyset's canary. absent tells that there is a keyset and no canary yet.
+// Without a keyset nothing can be checked, and nothing is lost: nothing is sealed.
+func (r *Registry) checkKeyset(ctx context.Context, from Reader) (absent bool, err error) {
+	if r.vault.aead == nil {
+		return false, nil
+	}
+	canary, err := from.Meta(ctx, keysetCanary)
+	if errors.Is(err, ErrNotFound) {
+		return true, nil
+	}
+	if err != nil {
+		return false, r.failure("read keyset canary", err)
+	}
+	if text, err := r.vault.Open("", "", keysetCanary, canary); err != nil || text.Reveal() != canaryText {
+		return false, fmt.Errorf("%w with the keyset that secrets.keyset names: it is another one; "+
+			"restore this installation's own keyset file from a backup, or let store name another database", ErrForeignKeyset)
+	}
+	return false, nil
+}
+
+// sealKeysetCanary writes the canary unless another node was quicker, and then checks that one.
+func (r *Registry) sealKeysetCanary(ctx context.Context, tx Tx) error {
+	absent, err := r.checkKeyset(ctx, tx)
+	if err != nil || !absent {
+		return err
+	}
+	canary, err := r.vault.Seal("", "", keysetCanary, NewSecret(canaryText))
+	if err != nil {
+		return err
+	}
+	return tx.PutMeta(ctx, keysetCanary, canary)
 }
 
 // ensureTenant makes a tenant that is not there.
@@ -105,7 +169,7 @@ func (r *Registry) ensureTenant(ctx context.Context, tx Tx, a Actor, id TenantID
 	if err := tx.PutTenant(ctx, Tenant{ID: id, Name: string(id), CreatedAt: now, UpdatedAt: now, Version: 1}); err != nil {
 		return err
 	}
-	return r.record(ctx, tx, a, ProviderChain, "tenant.created", string(id), nil)
+	return r.record(ctx, tx, a, ProviderChain, "tenant.created", string(id), details("name", string(id)))
 }
 
 // SetCatalog puts a new configuration in force for what is asked from now on.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -217,6 +218,46 @@ func TestSQLiteDeclaresManyAndFollowsOtherNodes(t *testing.T) {
 	if err := b.registry.Declare(t.Context(), ds); err != nil {
 		t.Errorf("declared by another node: %v", err)
 	}
+}
+
+func TestSQLiteRevokedKeyDoesNotComeBack(t *testing.T) {
+	in := newInstallation(t)
+	me := keys.LocalActor("test")
+	ci := keys.Declared{Name: "ci", Hash: sha256.Sum256([]byte("text")), Where: "gateway.yaml:4"}
+	renamed := ci
+	renamed.Name = "ci2"
+	n := in.start(t)
+	if err := n.registry.Declare(t.Context(), []keys.Declared{ci}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := n.registry.Revoke(t.Context(), me, keys.DeclaredID(keys.APIKey, "default", "ci"), "leaked"); err != nil {
+		t.Fatal(err)
+	}
+	for _, list := range [][]keys.Declared{{renamed}, {}, {renamed}} {
+		again := in.start(t)
+		err := again.registry.Declare(t.Context(), list)
+		if len(list) == 0 && err != nil {
+			t.Fatal(err)
+		}
+		if len(list) > 0 && (!errors.Is(err, keys.ErrDuplicate) || !strings.Contains(err.Error(), `"ci"`) || !strings.Contains(err.Error(), "new secret")) {
+			t.Errorf("declared under another name: got error %v", err)
+		}
+		if got := again.code("text", ""); got != keys.CredentialRevoked && got != keys.InvalidCredentials {
+			t.Errorf("the revoked key gets %q", got)
+		}
+	}
+	renamed.Hash = sha256.Sum256([]byte("new text"))
+	again := in.start(t)
+	if err := again.registry.Declare(t.Context(), []keys.Declared{renamed, ci}); err != nil {
+		t.Fatal(err)
+	}
+	if got := again.code("new text", ""); got != keys.Admitted {
+		t.Errorf("the new secret gets %q", got)
+	}
+	if got := again.code("text", ""); got != keys.CredentialRevoked {
+		t.Errorf("the revoked key under its own name gets %q", got)
+	}
+	again.intact(t)
 }
 
 func TestSQLiteRefusesAnotherPepper(t *testing.T) {

@@ -11,7 +11,7 @@ type DirectoryStats struct {
 	ByStatus map[Status]int // every status has its entry
 	Lag      time.Duration  // since the last successful read of the store
 	Applied  Seq
-	Forged   int64 // rows of credentials and secrets that did not authenticate, since the start
+	Forged   int64 // rows of credentials, secrets and listed tokens that did not authenticate, since the start
 }
 
 // statsAge is for how long counts are given out again while nothing changed but time: counting

@@ -58,6 +58,10 @@ type Reader interface {
 	// Credential returns the credential with its secrets, or ErrNotFound. With tombstones set
 	// deleted ones are found too.
 	Credential(ctx context.Context, id CredentialID, tombstones bool) (Credential, error)
+	// CredentialByDigest returns whose secret it is, tombstones that keep theirs included, or
+	// ErrNotFound, at once for a digest that nobody has. To find its credential may take a look at
+	// every record (about a second for a million): it is for telling people, not for requests.
+	CredentialByDigest(ctx context.Context, d Digest) (Credential, error)
 	// Credentials returns one page, or ErrBadCursor.
 	Credentials(ctx context.Context, f CredentialFilter) (CredentialPage, error)
 	// CountCredentials counts what the caps count: active, pending and suspended credentials

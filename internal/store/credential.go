@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -60,7 +61,7 @@ func (row *credentialRow) credential() (keys.Credential, error) {
 }
 
 // husk stands for a row that cannot be read, where one bad row must not hide the others: its id
-// and version and no MAC, so that nobody gets in by it and an administrator sees that it is there.
+// and version and no MAC, so that nobody gets in by it and whoever checks MACs learns of it.
 func (row *credentialRow) husk() keys.Credential {
 	c := keys.Credential{ID: row.ID, Version: row.Version, Status: keys.Revoked}
 	if row.Deleted != 0 {
@@ -88,6 +89,33 @@ func (r *reader) Credential(ctx context.Context, id keys.CredentialID, tombstone
 		return keys.Credential{}, fmt.Errorf("%s: %w", doing, err)
 	}
 	return c, nil
+}
+
+// CredentialByDigest implements keys.Reader.
+func (r *reader) CredentialByDigest(ctx context.Context, d keys.Digest) (keys.Credential, error) {
+	const doing = "find credential by digest"
+	taken, err := r.db.NewSelect().Table("secrets").Where("digest = ?", d[:]).Exists(ctx)
+	if err != nil {
+		return keys.Credential{}, r.fail(ctx, doing, err)
+	}
+	if !taken {
+		return keys.Credential{}, fmt.Errorf("%s: %w", doing, keys.ErrNotFound)
+	}
+	// The digest stands in the record as it is.
+	var rows []credentialRow
+	if err := r.db.NewSelect().Model(&rows).Column(credentialColumns...).Where("instr(record, ?) > 0", d[:]).Scan(ctx); err != nil {
+		return keys.Credential{}, r.fail(ctx, doing, err)
+	}
+	for i := range rows {
+		c, err := rows[i].credential()
+		if err != nil {
+			continue // it has no secret that anybody could use
+		}
+		if slices.ContainsFunc(c.Secrets, func(s keys.StoredSecret) bool { return s.Digest == d }) {
+			return c, nil
+		}
+	}
+	return keys.Credential{}, fmt.Errorf("%s: %w", doing, keys.ErrNotFound)
 }
 
 // CountCredentials implements keys.Reader.

@@ -20,6 +20,7 @@ func testCredential(t *testing.T, open func(*testing.T) keys.Store) {
 	t.Run("versions", func(t *testing.T) { testVersions(t, open(t)) })
 	t.Run("digests", func(t *testing.T) { testDigests(t, open(t)) })
 	t.Run("tombstone", func(t *testing.T) { testTombstone(t, open(t)) })
+	t.Run("by digest", func(t *testing.T) { testByDigest(t, open(t)) })
 }
 
 func testRoundTrip(t *testing.T, s keys.Store) {
@@ -185,6 +186,33 @@ func testDigests(t *testing.T, s keys.Store) {
 	free.Secrets = a.Secrets
 	put(t, s, free)
 	refused(t, s, keys.ErrDuplicate, func(ctx context.Context, tx keys.Tx) error { return tx.PutCredential(ctx, bare(6)) })
+}
+
+func testByDigest(t *testing.T, s keys.Store) {
+	a, b, keeps, frees := sample(1), bare(2), bare(3), bare(4)
+	put(t, s, a, b, keeps, frees)
+	gone := next(keeps, func(c *keys.Credential) { c.DeletedAt = noon })
+	put(t, s, gone, next(frees, func(c *keys.Credential) { c.DeletedAt, c.Secrets = noon, nil }))
+	for _, want := range []keys.Credential{a, b, gone} {
+		for _, secret := range want.Secrets {
+			got, err := s.CredentialByDigest(t.Context(), secret.Digest)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(want, got, compare); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		}
+	}
+	for name, digest := range map[string]keys.Digest{"never used": {1}, "freed": frees.Secrets[0].Digest} {
+		if _, err := s.CredentialByDigest(t.Context(), digest); !isErr(err, keys.ErrNotFound) {
+			t.Errorf("%s: got error %v, want ErrNotFound", name, err)
+		}
+	}
+	// A tombstone that keeps its secret keeps others from having it.
+	taken := bare(5)
+	taken.Secrets = keeps.Secrets
+	refused(t, s, keys.ErrDuplicate, func(ctx context.Context, tx keys.Tx) error { return tx.PutCredential(ctx, taken) })
 }
 
 func testTombstone(t *testing.T, s keys.Store) {

@@ -30,6 +30,8 @@ type dialect struct {
 	// classify finds out what a driver's error means to our callers: one of the keys.Err… or nil
 	// when it means nothing to them.
 	classify func(err error) error
+	// damaged tells whether a driver's error says that the database itself is broken.
+	damaged func(err error) bool
 	// foreign returns an error that says so when the database belongs to another program.
 	foreign func(ctx context.Context, db *sql.DB) error
 }

@@ -30,6 +30,10 @@ func (r *reader) fail(ctx context.Context, doing string, err error) error {
 	case errors.Is(err, sql.ErrConnDone), errors.Is(err, driver.ErrBadConn):
 		return fmt.Errorf("%s: %w: %w", doing, keys.ErrStoreUnavailable, err)
 	}
+	if r.dialect.damaged(err) {
+		return fmt.Errorf("%s: %w: the database %s is damaged: stop Postern, keep a copy of the file, and restore it from a backup: %w",
+			doing, keys.ErrStoreUnavailable, r.place, err)
+	}
 	if meaning := r.dialect.classify(err); meaning != nil {
 		return fmt.Errorf("%s: %w: %w", doing, meaning, err)
 	}

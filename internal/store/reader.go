@@ -12,6 +12,7 @@ import (
 // statement, so that it sees one state of the database either way.
 type reader struct {
 	db      bun.IDB
+	place   string // where the database is, for people
 	dialect dialect
 	log     *slog.Logger
 	now     func() time.Time

@@ -137,6 +137,7 @@ func sqliteDialect() dialect {
 		lockHead:     "SELECT seq FROM head WHERE id = 1", // BEGIN IMMEDIATE holds the lock already
 		placeholders: func(query string) string { return query },
 		classify:     classifySQLite,
+		damaged:      damagedSQLite,
 		foreign:      foreignSQLite,
 	}
 }
@@ -161,6 +162,16 @@ func foreignSQLite(ctx context.Context, db *sql.DB) error {
 	return nil
 }
 
+// damagedSQLite tells whether the file is broken, or no database at all.
+func damagedSQLite(err error) bool {
+	var e *sqlite.Error
+	if !errors.As(err, &e) {
+		return false
+	}
+	code := e.Code() & 0xff
+	return code == sqlite3.SQLITE_CORRUPT || code == sqlite3.SQLITE_NOTADB
+}
+
 // classifySQLite sorts by the primary result code and, where a code covers several cases, by the
 // extended one (sqlite.org/rescode.html).
 func classifySQLite(err error) error {
@@ -179,7 +190,7 @@ func classifySQLite(err error) error {
 		}
 		return keys.ErrStoreUnavailable
 	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL, sqlite3.SQLITE_CANTOPEN,
-		sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT:
+		sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM:
 		return keys.ErrStoreUnavailable
 	case sqlite3.SQLITE_CONSTRAINT:
 		switch e.Code() {

@@ -60,8 +60,8 @@ func TestOpenRefuses(t *testing.T) {
 		{"no folder", "sqlite:" + filepath.Join(dir, "none", "postern.db"), keys.ErrStoreUnavailable, []string{"does not exist", "data_dir"}},
 		{"a folder", "sqlite:" + dir, nil, []string{"not a file"}},
 		{"read-only folder", "sqlite:" + filepath.Join(readOnly(t), "postern.db"), keys.ErrStoreUnavailable, []string{"must be writable"}},
-		{"another program's database", "sqlite:" + foreign, nil, []string{"another program's", "store"}},
-		{"no database", "sqlite:" + garbage, keys.ErrStoreUnavailable, []string{"not a database"}},
+		{"another program's database", "sqlite:" + foreign, nil, []string{"another program's", "store", foreign}},
+		{"no database", "sqlite:" + garbage, keys.ErrStoreUnavailable, []string{"not a database", garbage, "restore it from a backup"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s, err := Open(t.Context(), c.dsn, Options{})
@@ -326,6 +326,75 @@ func TestDamagedRecord(t *testing.T) {
 	}
 	if visited.Load() != 2 { // key_good, and its record once more: the MACs of one id twice are the domain's to judge
 		t.Errorf("load: visited %d, want 2", visited.Load())
+	}
+}
+
+func TestDamagedFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "postern.db")
+	s := openAt(t, path)
+	for n := range 200 {
+		if _, err := s.Update(t.Context(), write(keys.CredentialID(fmt.Sprintf("key_%d", n)))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var root, size int64
+	if err := s.read.QueryRow("SELECT rootpage FROM sqlite_schema WHERE name = 'credentials'").Scan(&root); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.read.QueryRow("PRAGMA page_size").Scan(&size); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = f.WriteAt([]byte(strings.Repeat("x", int(size))), (root-1)*size)
+	if err := errors.Join(err, f.Close()); err != nil {
+		t.Fatal(err)
+	}
+	// The schema is whole, so the file opens; what is broken is found when it is read.
+	s = openAt(t, path)
+	visit := keys.LoadVisitor{Tenant: func(keys.Tenant) error { return nil }, Credential: func(keys.Credential) error { return nil }}
+	_, loaded := s.Load(t.Context(), visit)
+	_, one := s.Credential(t.Context(), "key_1", false)
+	_, written := s.Update(t.Context(), write("key_new"))
+	for name, err := range map[string]error{"load": loaded, "read": one, "write": written} {
+		if !errors.Is(err, keys.ErrStoreUnavailable) {
+			t.Errorf("%s: got error %v, want ErrStoreUnavailable", name, err)
+			continue
+		}
+		for _, part := range []string{path, "is damaged", "restore it from a backup"} {
+			if !strings.Contains(err.Error(), part) {
+				t.Errorf("%s: error %q lacks %q", name, err, part)
+			}
+		}
+	}
+}
+
+func TestDamagedTokenHidesNoOther(t *testing.T) {
+	s := openAt(t, filepath.Join(t.TempDir(), "postern.db"))
+	for i, id := range []keys.TokenID{"tok_good", "tok_bad"} {
+		_, err := s.Update(t.Context(), func(ctx context.Context, tx keys.Tx) error {
+			return tx.PutToken(ctx, keys.Token{ID: id, Name: "bot", Roles: []keys.RoleName{"viewer"}, Digest: keys.Digest{byte(i + 1)}, Version: 1, MAC: keys.RowMAC{1}})
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := s.write.Exec("UPDATE tokens SET roles = 'operator' WHERE id = 'tok_bad'"); err != nil {
+		t.Fatal(err)
+	}
+	page, err := s.Tokens(t.Context(), keys.TokenFilter{})
+	if err != nil || len(page.Items) != 2 {
+		t.Fatalf("got %d tokens, %v, want both", len(page.Items), err)
+	}
+	for _, k := range page.Items {
+		if bad := k.ID == "tok_bad"; bad != (k.MAC == keys.RowMAC{}) || bad && k.Roles != nil {
+			t.Errorf("got %+v", k)
+		}
 	}
 }
 
