@@ -228,7 +228,7 @@ func (p *program) serve(ctx, cut context.Context) error {
 	// The change feed must still run here: a write is answered when the directory has it.
 	p.stopControl(cut)
 	if cut.Err() != nil {
-		drained = errors.Join(drained, errors.New("a second signal cut the drain short"))
+		drained = errors.New("a second signal cut the drain short")
 	}
 	stop()
 	err := group.Wait()
