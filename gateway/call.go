@@ -45,7 +45,9 @@ type call struct {
 	headers  time.Time // the upstream's headers arrived
 	left     bool      // the client was gone before the answer
 	body     *requestBody
-	stream   *stream // open while the credential is looked at again
+	stream   *stream     // open while the credential is looked at again
+	conn     *cappedConn // nil: not from a listener of ours
+	held     bool        // see hold
 
 	response responseWriter
 	text     []byte                      // scratch

@@ -56,7 +56,7 @@ func (c *call) guard(r *http.Request) *refusal {
 	if x := inspect(r, &c.request); x != nil {
 		return x
 	}
-	if c.gateway.inFlight.Load() > int64(c.gateway.limits.InFlight) {
+	if c.crowded() {
 		x := refuse(keys.Overloaded)
 		x.retryAfter = time.Second
 		return x

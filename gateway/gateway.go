@@ -38,6 +38,8 @@ type Gateway struct {
 	snapshot atomic.Pointer[snapshot]
 	calls    sync.Pool // of *call
 	inFlight atomic.Int64
+	held     atomic.Int64 // tunnels and open streams, which do not count as in flight
+	census   *census
 	draining atomic.Bool
 	tunnels  tunnels
 	streams  streams
@@ -91,8 +93,9 @@ func New(o Options) (*Gateway, error) {
 	if g.metrics, err = newMetrics(o.Metrics, o.Limiter); err != nil {
 		return nil, fmt.Errorf("build gateway: %w", err)
 	}
-	again, _ := o.Directory.(rechecker)
-	g.streams = streams{directory: again, now: g.now, every: recheckEvery}
+	g.streams = streams{directory: o.Directory, now: g.now, every: recheckEvery,
+		rate: g.limits.MinAnswerRate, patience: answerPatience}
+	g.census = newCensus(g.limits)
 	g.calls.New = func() any { return g.newCall() }
 	g.proxy = g.newProxy()
 	if err := g.Swap(o.Policy); err != nil {

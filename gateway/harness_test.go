@@ -57,19 +57,13 @@ func (d *fakeDirectory) Authenticate(p keys.Presented, _ time.Time) (*keys.Princ
 	if !ok {
 		return nil, keys.InvalidCredentials
 	}
+	if d.revoked[who.ID] {
+		return who, keys.CredentialRevoked
+	}
 	return who, d.code[p.Text]
 }
 
 func (d *fakeDirectory) Ready(time.Time) error { return d.ready }
-
-func (d *fakeDirectory) Recheck(p *keys.Principal, _ time.Time) keys.Code {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.revoked[p.ID] {
-		return keys.CredentialRevoked
-	}
-	return keys.Admitted
-}
 
 func (d *fakeDirectory) set(f func(*fakeDirectory)) {
 	d.mu.Lock()

@@ -47,7 +47,13 @@ type ServerLimits struct {
 	Connections           int // at once; default 20,000
 	ConnectionsPerAddress int // default 2,000
 	InFlight              int // requests at once; default 10,000
-	MinBodyRate           int // bytes per second a request body must keep up with; default 240
+	InFlightPerAddress    int // default 1,000; like ConnectionsPerAddress it does not bound trusted proxies
+	// Tunnels is how many tunnels and answers without an announced end may be open at once, default
+	// 10,000; of one address no more than ConnectionsPerAddress. They do not count as in flight;
+	// beyond this a tunnel is refused, a stream counts as a request.
+	Tunnels       int
+	MinBodyRate   int // bytes per second a request body must keep up with; default 240
+	MinAnswerRate int // bytes per second a client must take of an answer while we write; default 240
 }
 
 // Drain is how a gateway leaves. Zero means at once.

@@ -35,6 +35,12 @@ func (c *call) pass(r *http.Request) {
 		with := *out
 		with.Body = c.body
 		out = &with
+		if r.ContentLength < 0 || r.ContentLength > shortBody {
+			ctx, cancel := context.WithCancel(out.Context())
+			defer cancel()
+			out = out.WithContext(ctx)
+			c.watch(cancel)
+		}
 	}
 	c.gateway.proxy.ServeHTTP(&c.response, out)
 }
@@ -116,8 +122,8 @@ func modifyResponse(res *http.Response) error {
 		if conn := c.attempts.conn; conn != nil {
 			conn.becomeTunnel()
 		}
-	case res.ContentLength < 0:
-		c.stream = c.gateway.streams.add(c.principal, cutStream(c.response.ResponseWriter))
+	default:
+		c.watchAnswer(res)
 	}
 	return nil
 }
@@ -125,6 +131,9 @@ func modifyResponse(res *http.Response) error {
 // upstreamFailed answers when the upstream gave no answer that can be passed on.
 func upstreamFailed(_ http.ResponseWriter, out *http.Request, err error) {
 	c := callOf(out.Context())
+	if c.wasCut() {
+		panic(http.ErrAbortHandler) // to return would be a 200 to net/http
+	}
 	x := c.blame(out.Context(), err)
 	if x == nil {
 		c.left = true

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"net/netip"
 
 	"postern/internal/keys"
 )
@@ -20,8 +19,7 @@ func (g *Gateway) ServeRedirect(l net.Listener, httpsPort string) error {
 		_ = l.Close()
 		return nil
 	}
-	capped := newCappedListener(l, g.limits, func() []netip.Prefix { return g.snapshot.Load().trusted })
-	if err := srv.Serve(watchListener(capped, nil, readHeaderTimeout)); !errors.Is(err, http.ErrServerClosed) {
+	if err := srv.Serve(watchListener(g.capped(l), nil, readHeaderTimeout)); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serve %s: %w", l.Addr(), err)
 	}
 	return nil

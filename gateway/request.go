@@ -16,9 +16,8 @@ const statusClientGone = 499
 
 // serveHTTP is one request: decide, then refuse or pass on, then tell about it.
 func (g *Gateway) serveHTTP(w http.ResponseWriter, r *http.Request) {
-	g.inFlight.Add(1)
-	defer g.inFlight.Add(-1)
 	c := g.begin(w, r)
+	c.enter()
 	defer c.end()
 	x := c.decide(r)
 	if x == nil && !c.preflight {
@@ -31,6 +30,7 @@ func (g *Gateway) serveHTTP(w http.ResponseWriter, r *http.Request) {
 	case !c.preflight:
 		c.pass(r)
 	}
+	c.awaitFlush()
 }
 
 // recordAdmission makes the call's use durable before its first byte goes upstream.
@@ -80,11 +80,14 @@ func (c *call) writeRefusal(x *refusal) {
 // gets a 500 if nothing was sent yet, and the process lives.
 func (c *call) end() {
 	cause := recover()
+	defer func() {
+		c.leave()
+		c.gateway.release(c)
+	}()
 	if cause != nil {
 		cause = c.survive(cause)
 	}
 	c.tell()
-	c.gateway.release(c)
 	if cause != nil {
 		panic(http.ErrAbortHandler) // the answer is torn; net/http must close the connection
 	}
@@ -107,7 +110,7 @@ func (c *call) survive(cause any) any {
 
 // torn finds whose fault it was that an answer ended in the middle.
 func (c *call) torn() {
-	if c.left || c.response.tunnel != nil {
+	if c.left || c.response.tunnel != nil || c.wasCut() {
 		return
 	}
 	if c.inbound.Context().Err() != nil {
@@ -137,6 +140,7 @@ func (c *call) tell() {
 		end.Received, _ = c.body.finish()
 	}
 	c.gateway.streams.remove(c.stream)
+	c.wasCut()
 	if t := c.response.tunnel; t != nil {
 		c.gateway.tunnels.remove(t)
 		end.Received, end.Sent = t.received.Load(), t.sent.Load()

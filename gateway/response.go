@@ -44,7 +44,12 @@ func (w *responseWriter) Write(p []byte) (int, error) {
 	if w.status == 0 {
 		w.WriteHeader(http.StatusOK)
 	}
+	if w.sent > 0 {
+		w.call.watchSlow()
+	}
+	w.call.gateway.streams.writing(w.call.stream, len(p))
 	n, err := w.ResponseWriter.Write(p)
+	w.call.stream.written()
 	w.sent += int64(n)
 	return n, err
 }
@@ -67,6 +72,8 @@ func (w *responseWriter) FlushError() error {
 	if w.status == 0 {
 		w.WriteHeader(http.StatusOK)
 	}
+	w.call.gateway.streams.writing(w.call.stream, http2Buffer)
+	defer w.call.stream.written()
 	return http.NewResponseController(w.ResponseWriter).Flush()
 }
 
@@ -79,7 +86,8 @@ func (w *responseWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	}
 	w.status = http.StatusSwitchingProtocols
 	w.tunnel = w.call.gateway.tunnels.add(conn)
-	w.call.stream = w.call.gateway.streams.add(w.call.principal, func() { _ = conn.Close() })
+	w.call.watch(func() { _ = conn.Close() })
+	w.call.hold()
 	return w.tunnel, rw, nil
 }
 

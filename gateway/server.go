@@ -20,6 +20,8 @@ const (
 	idleTimeout       = 60 * time.Second
 	parsedHeaderBytes = 64 << 10
 	http2Streams      = 100
+	http2Ping         = 30 * time.Second // of silence, until we ask whether the client is there
+	http2Pong         = 15 * time.Second // until it must have answered
 )
 
 func (l ServerLimits) withDefaults() ServerLimits {
@@ -31,7 +33,10 @@ func (l ServerLimits) withDefaults() ServerLimits {
 	set(&l.Connections, 20_000)
 	set(&l.ConnectionsPerAddress, 2_000)
 	set(&l.InFlight, 10_000)
+	set(&l.InFlightPerAddress, 1_000)
+	set(&l.Tunnels, 10_000)
 	set(&l.MinBodyRate, 240)
+	set(&l.MinAnswerRate, 240)
 	return l
 }
 
@@ -68,12 +73,16 @@ func (g *Gateway) Serve(l net.Listener, t *tls.Config) error {
 		_ = l.Close()
 		return nil
 	}
-	capped := newCappedListener(l, g.limits, func() []netip.Prefix { return g.snapshot.Load().trusted })
-	err := srv.Serve(watchListener(capped, t, readHeaderTimeout))
+	err := srv.Serve(watchListener(g.capped(l), t, readHeaderTimeout))
 	if errors.Is(err, http.ErrServerClosed) {
 		return nil
 	}
 	return fmt.Errorf("serve %s: %w", l.Addr(), err)
+}
+
+// capped bounds what the clients of a listener hold, together with those of the others.
+func (g *Gateway) capped(l net.Listener) net.Listener {
+	return &cappedListener{Listener: l, census: g.census, trusted: func() []netip.Prefix { return g.snapshot.Load().trusted }}
 }
 
 func (g *Gateway) newServer() *http.Server {
@@ -84,12 +93,18 @@ func (g *Gateway) newServer() *http.Server {
 		Handler: g.Handler(),
 		// net/http would answer OPTIONS * by itself, before the guard.
 		DisableGeneralOptionsHandler: true,
-		ConnContext:                  watchedContext,
+		ConnContext:                  connContext,
 		ReadHeaderTimeout:            readHeaderTimeout,
 		IdleTimeout:                  idleTimeout,
 		MaxHeaderBytes:               parsedHeaderBytes,
 		Protocols:                    &protocols,
-		HTTP2:                        &http.HTTP2Config{MaxConcurrentStreams: http2Streams},
+		// A client that does not take what is written is found by the census and by streams, so
+		// there is no WriteByteTimeout, which would set two deadlines for each write.
+		HTTP2: &http.HTTP2Config{
+			MaxConcurrentStreams: http2Streams,
+			SendPingTimeout:      http2Ping,
+			PingTimeout:          http2Pong,
+		},
 		// Broken handshakes and the like are everyday noise on an open port.
 		ErrorLog: slog.NewLogLogger(g.log.Handler(), slog.LevelDebug),
 	}

@@ -77,11 +77,12 @@ func (t *tunnels) drained() <-chan struct{} {
 	return none
 }
 
-// closeAll ends every tunnel; their handlers then return.
+// closeAll ends every tunnel; their handlers then return. Each is closed by itself: to say farewell
+// over TLS to one that does not read takes 5 s.
 func (t *tunnels) closeAll() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for c := range t.open {
-		_ = c.Close()
+		go func() { _ = c.Close() }()
 	}
 }
