@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"postern/internal/keys"
@@ -43,6 +44,7 @@ func (b *bench) measureKeys(ctx context.Context) error {
 		return fmt.Errorf("seed: %w", err)
 	}
 	tell("written in", time.Since(started).Seconds(), "s")
+	syscall.Sync() // the start is not to wait for the disk to take what was just written
 	ready, err := b.run(ctx, dir, g)
 	if err != nil {
 		return err
