@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -56,15 +57,24 @@ func TestScript(t *testing.T) {
 	})
 }
 
-// freeAddress returns an address of loopback that nobody listens on.
+// handedOut counts the ports of freeAddress.
+var handedOut atomic.Int64
+
+// freeAddress returns an address of loopback that nobody listens on, and that nobody else will be
+// given: it is taken from below the ports that the kernel hands out by itself, and only once.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	const first, count = 12_000, 20_000
+	for range count {
+		port := first + (int64(os.Getpid())*131+handedOut.Add(1))%count
+		address := net.JoinHostPort("127.0.0.1", strconv.FormatInt(port, 10))
+		if l, err := net.Listen("tcp", address); err == nil {
+			l.Close()
+			return address
+		}
 	}
-	defer l.Close()
-	return l.Addr().String()
+	t.Fatal("no port of loopback is free")
+	return ""
 }
 
 // waitReady returns when the gateway of the script says that it is ready.
