@@ -24,9 +24,14 @@ func (a Actor) provider() bool { return a.Tenant == "" }
 // actsIn tells whether the actor belongs where the tenant is.
 func (a Actor) actsIn(t TenantID) bool { return a.provider() || a.Tenant == t }
 
-// owns tells whether a credential counts as the actor's own: a tenant's belong to everybody there.
-// A token is no person, so no user's credential is its own.
-func (a Actor) owns(c *Credential) bool { return c.Owner.Type == OwnerTenant && a.actsIn(c.Tenant) }
+// owns tells whether a credential counts as the actor's own: a person's belong to him, a tenant's to
+// everybody there. What acts for nobody has no person's credentials.
+func (a Actor) owns(c *Credential) bool {
+	if c.Owner.Type == OwnerUser {
+		return a.User != "" && c.Owner.ID == string(a.User) && a.actsIn(c.Tenant)
+	}
+	return c.Owner.Type == OwnerTenant && a.actsIn(c.Tenant)
+}
 
 // may tells whether one of the two permissions lets the actor act on the credential.
 func (a Actor) may(own, all Permission, c *Credential) bool {

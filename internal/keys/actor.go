@@ -1,6 +1,9 @@
 package keys
 
-import "net/netip"
+import (
+	"net/netip"
+	"time"
+)
 
 // ActorType tells what kind of actor did something.
 type ActorType string
@@ -8,6 +11,7 @@ type ActorType string
 // The actor types.
 const (
 	ActorToken  ActorType = "token"  // an admin token
+	ActorUser   ActorType = "user"   // a person who signed in
 	ActorLocal  ActorType = "local"  // an offline command on the machine itself
 	ActorFile   ActorType = "file"   // the configuration
 	ActorSystem ActorType = "system" // Postern itself
@@ -17,7 +21,9 @@ const (
 type Actor struct {
 	ActorRef
 	Tenant      TenantID // "" for the provider: everything in every tenant
+	User        UserID   // the person who acts; "" for what owns nothing, such as most tokens
 	Permissions PermissionSet
+	Confirmed   time.Time // when the person last proved who he is; zero where nobody can, as for tokens
 	Address     netip.Addr
 	RequestID   string
 }

@@ -138,7 +138,7 @@ func (r *Registry) readyTenant(ctx context.Context, from Reader, id TenantID) (T
 		return Tenant{}, r.failure("read tenant", err)
 	}
 	cat := r.catalog.Load()
-	if !keysEnabled(cat, t) {
+	if !cat.PolicyFor(t).KeysEnabled {
 		return Tenant{}, &Refusal{
 			Code:   KeysDisabledHere,
 			Detail: fmt.Sprintf("API keys are switched off for %s.", t.Name),

@@ -9,6 +9,8 @@ type (
 	SecretID string
 	// TenantID is the name of an organisation; DefaultTenant always exists.
 	TenantID string
+	// UserID is usr_<12 base62>.
+	UserID string
 	// TokenID is tok_<12 base62>.
 	TokenID string
 	// PlanName is a plan's name in the configuration.

@@ -158,21 +158,13 @@ func (t *policyTable) release(s *rightsSlot) {
 // catalog does not have includes no keys.
 func gateUnder(cat *Catalog, t Tenant) uint32 {
 	switch {
-	case t.Version == 0 || !keysEnabled(cat, t):
+	case t.Version == 0 || !cat.PolicyFor(t).KeysEnabled:
 		return gateDisabled
 	case !eligible(cat, t):
 		return gateNotEligible
 	default:
 		return gateOpen
 	}
-}
-
-// keysEnabled is the tenant's switch for all its keys.
-func keysEnabled(cat *Catalog, t Tenant) bool {
-	if t.Settings.KeysEnabled != nil {
-		return *t.Settings.KeysEnabled
-	}
-	return cat.Policy.KeysEnabled
 }
 
 // eligible tells whether keys are part of what the tenant has bought; without a tenant plan they are.

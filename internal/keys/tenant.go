@@ -17,3 +17,13 @@ type Tenant struct {
 type TenantSettings struct {
 	KeysEnabled *bool `json:"keys_enabled,omitempty"`
 }
+
+// PolicyFor is the policy in force for an organisation: the installation's, with what the
+// organisation changed of it.
+func (c *Catalog) PolicyFor(t Tenant) Policy {
+	p := c.Policy
+	if t.Settings.KeysEnabled != nil {
+		p.KeysEnabled = *t.Settings.KeysEnabled
+	}
+	return p
+}
