@@ -12,11 +12,11 @@ type Config struct {
 	Dir  string `yaml:"-"`
 
 	Version        int                    `yaml:"version" default:"1"`
-	DataDir        Path                   `yaml:"data_dir" default:"./data"`
-	Listen         Listen                 `yaml:"listen"`
-	Admin          Admin                  `yaml:"admin"`
-	Store          Store                  `yaml:"store" default:"sqlite:postern.db"`
-	Secrets        Secrets                `yaml:"secrets"`
+	DataDir        Path                   `yaml:"data_dir" default:"./data" reload:"no"`
+	Listen         Listen                 `yaml:"listen" reload:"no"`
+	Admin          Admin                  `yaml:"admin" reload:"no"`
+	Store          Store                  `yaml:"store" default:"sqlite:postern.db" reload:"no"`
+	Secrets        Secrets                `yaml:"secrets" reload:"no"`
 	Limiter        Limiter                `yaml:"limiter"`
 	Credentials    Credentials            `yaml:"credentials"`
 	APIs           map[string]*API        `yaml:"apis"`
@@ -25,7 +25,7 @@ type Config struct {
 	Policy         Policy                 `yaml:"policy"`
 	Roles          Later                  `yaml:"roles"`
 	Routes         map[string]*Route      `yaml:"routes"`
-	TLS            TLS                    `yaml:"tls"`
+	TLS            TLS                    `yaml:"tls" reload:"no"`
 	TrustedProxies Prefixes               `yaml:"trusted_proxies" default:"[]"`
 	Access         Access                 `yaml:"access"`
 	SignIn         Later                  `yaml:"sign_in"`
@@ -34,9 +34,11 @@ type Config struct {
 	Headers        Headers                `yaml:"headers"`
 	Log            Log                    `yaml:"log"`
 	Tracing        Later                  `yaml:"tracing"`
-	Drain          Drain                  `yaml:"drain"`
-	MaxStale       time.Duration          `yaml:"max_stale" default:"1h" min:"1s"`
-	Node           Later                  `yaml:"node"`
+	Drain          Drain                  `yaml:"drain" reload:"no"`
+	MaxStale       time.Duration          `yaml:"max_stale" default:"1h" min:"1s" reload:"no"`
+	Node           Later                  `yaml:"node" reload:"no"`
+
+	written *node `yaml:"-"` // the merged file, variables and flags; see Effective
 }
 
 // LoadOptions are what overrides the file.
@@ -58,7 +60,7 @@ type Headers struct {
 // Log says what is logged to standard error, and how.
 type Log struct {
 	Level  string `yaml:"level" default:"info" enum:"debug|info|warn|error"`
-	Format string `yaml:"format" default:"auto" enum:"auto|text|json"` // auto: text on a terminal
+	Format string `yaml:"format" default:"auto" enum:"auto|text|json" reload:"no"` // auto: text on a terminal
 }
 
 // Drain is how the program leaves: Delay long it is not ready but still serves, then it waits up

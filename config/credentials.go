@@ -10,7 +10,7 @@ import (
 
 // Credentials is about the form of keys and where requests carry them.
 type Credentials struct {
-	Prefix         string   `yaml:"prefix" default:"pst"`
+	Prefix         string   `yaml:"prefix" default:"pst" reload:"no"`
 	Accept         Carriers `yaml:"accept" default:"[bearer, x-api-key, basic, client-headers]"`
 	AcceptImported bool     `yaml:"accept_imported" default:"false"`
 }

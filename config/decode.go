@@ -179,12 +179,7 @@ func (d *decoder) known(e entry, all []field, p path) {
 
 // fallback decodes a default as if it were written.
 func (d *decoder) fallback(v reflect.Value, f field, p path) {
-	n := &node{kind: scalar, text: f.fallback}
-	if strings.HasPrefix(f.fallback, "[") {
-		r := reader{origin: "default", complain: func(_ place, what, _ string) { panic("config: default of " + p.String() + " " + what) }}
-		n = r.read(f.fallback)
-	}
-	d.value(v, n, f, p)
+	d.value(v, f.fallbackNode(), f, p)
 }
 
 // byName decodes a map whose keys the user chooses.

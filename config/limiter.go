@@ -7,7 +7,7 @@ import (
 
 // Limiter is where limits are counted.
 type Limiter struct {
-	Backend Backend `yaml:"backend" default:"local"`
+	Backend Backend `yaml:"backend" default:"local" reload:"no"`
 	OnLoss  string  `yaml:"on_loss" default:"local" enum:"local|deny|allow"`
 }
 

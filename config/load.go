@@ -54,6 +54,7 @@ func Parse(name string, text []byte, o LoadOptions) (*Config, []Warning, error) 
 	if err := d.err(); err != nil {
 		return nil, warnings, err
 	}
+	c.written = d.root
 	return c, warnings, nil
 }
 

@@ -18,6 +18,7 @@ type node struct {
 	at      place
 	width   int    // characters that the value takes on its first line, to mask it
 	joined  string // "http://a:1" where a list inside braces made the map {http://a: 1} of it
+	secret  bool   // not to be shown: a literal secret, or what may be one
 }
 
 // entry is one key of a map, in the order of the file.

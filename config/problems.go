@@ -106,8 +106,9 @@ func (r *report) warn(at place, p path, what, next string) {
 	r.warnings = append(r.warnings, finding{at: at, path: p, what: what, next: next})
 }
 
-// mask keeps a literal secret out of every excerpt.
+// mask keeps a literal secret out of every excerpt and out of what Effective shows.
 func (r *report) mask(n *node) {
+	n.secret = true
 	s := span{line: n.at.line, column: n.at.column, width: n.width}
 	if n.kind != scalar {
 		s.width = maxText // to the end of the line

@@ -16,6 +16,7 @@ import (
 //	later     further documented values, which this version does not have
 //	min, max  its bounds, as they would be written
 //	names     what its keys are, for maps: name (the default) or scope
+//	reload    "no" for what is read at the start only, with everything in it
 
 // field is one setting of a struct.
 type field struct {
@@ -29,6 +30,7 @@ type field struct {
 	later      []string
 	min, max   string
 	names      string
+	fixed      bool // read at the start only
 }
 
 // fields lists the settings of a struct type in the order of the source.
@@ -52,6 +54,7 @@ func fields(t reflect.Type) []field {
 			required: f.Tag.Get("required"),
 			enum:     alternatives(f.Tag.Get("enum")), later: alternatives(f.Tag.Get("later")),
 			min: f.Tag.Get("min"), max: f.Tag.Get("max"), names: f.Tag.Get("names"),
+			fixed: f.Tag.Get("reload") == "no",
 		}
 		s.fallback, s.hasDefault = f.Tag.Lookup("default")
 		out = append(out, s)
