@@ -21,17 +21,17 @@ func (c *Config) Catalog() *keys.Catalog {
 		for scope, text := range a.Scopes {
 			scopes[keys.Scope(scope)] = text
 		}
-		out.APIs[keys.APIName(name)] = keys.API{Name: keys.APIName(name), Title: a.Title, Description: a.Description, Scopes: scopes}
+		out.APIs[keys.APIName(name)] = keys.API{Name: keys.APIName(name), Title: a.Title, Description: a.Description, Scopes: scopes, Where: a.Where}
 	}
 	for name, p := range c.Plans {
-		plan := &keys.Plan{Name: keys.PlanName(name), Zone: p.TimeZone}
+		plan := &keys.Plan{Name: keys.PlanName(name), Zone: p.TimeZone, Where: p.Where}
 		for _, l := range p.Limits {
 			plan.Limits = append(plan.Limits, keys.PlanLimit{Limit: l.Limit, Per: l.Per})
 		}
 		out.Plans[plan.Name] = plan
 	}
 	for name, t := range c.TenantPlans {
-		out.TenantPlans[name] = keys.TenantPlan{Keys: t.Keys, DefaultPlan: keys.PlanName(t.DefaultPlan)}
+		out.TenantPlans[name] = keys.TenantPlan{Keys: t.Keys, DefaultPlan: keys.PlanName(t.DefaultPlan), Where: t.Where}
 	}
 	return out
 }

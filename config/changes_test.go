@@ -40,7 +40,7 @@ func TestEffective(t *testing.T) {
 	}
 	for _, want := range []string{
 		`"data_dir":"./data"`, `"drain":{"delay":"1s","timeout":"30s"}`, `"keys_enabled":false`, `"limits":["2/s","1000/day"]`,
-		`"Authorization":"[secret]"`, `"X-Team":"env:TEAM"`, `"cost":1`, `"accept":["bearer","x-api-key","basic","client-headers"]`,
+		`"Authorization":"[secret]"`, `"X-Team":"env:TEAM"`, `"cost":1`, `"time_zone":"UTC"`, `"accept":["bearer","x-api-key","basic","client-headers"]`,
 	} {
 		if !strings.Contains(string(text), want) {
 			t.Errorf("got no %s in %s", want, text)

@@ -1,6 +1,9 @@
 package config
 
-import "time"
+import (
+	"crypto/sha256"
+	"time"
+)
 
 // Config is everything that gateway.yaml says, with defaults filled in, names checked against each
 // other, relative paths made absolute and references in set_headers resolved. It is not changed
@@ -10,6 +13,8 @@ type Config struct {
 	// start at, absolute.
 	File string `yaml:"-"`
 	Dir  string `yaml:"-"`
+	// Digest is the SHA-256 of the file as it was read, without what overrides it.
+	Digest [sha256.Size]byte `yaml:"-"`
 
 	Version        int                    `yaml:"version" default:"1"`
 	DataDir        Path                   `yaml:"data_dir" default:"./data" reload:"no"`

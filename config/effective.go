@@ -34,9 +34,10 @@ func effective(t reflect.Type, n *node) map[string]any {
 
 // effectiveSetting shows one setting, nil where it is neither written nor has a default.
 func effectiveSetting(f field, n *node) any {
-	optional := f.typ.Kind() == reflect.Pointer && (n == nil || n.empty())
-	switch inner, elem := section(f.typ), named(f.typ); {
-	case f.typ == reflect.TypeFor[Later](), optional:
+	inner, elem := section(f.typ), named(f.typ)
+	optional := inner != nil && f.typ.Kind() == reflect.Pointer
+	switch {
+	case f.typ == reflect.TypeFor[Later](), optional && (n == nil || n.empty()):
 		return nil
 	case inner != nil:
 		return effective(inner, n)

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -45,7 +46,7 @@ func Parse(name string, text []byte, o LoadOptions) (*Config, []Warning, error) 
 		return nil, nil, &Problems{List: []Problem{{File: name, Message: fmt.Sprintf("find its folder: %v", err)}}}
 	}
 	d := &decoder{dir: dir, env: environment(o.Env), report: report{file: name, lines: lines(string(text))}}
-	c := &Config{File: name, Dir: dir}
+	c := &Config{File: name, Dir: dir, Digest: sha256.Sum256(text)}
 	d.configuration(c, string(text), o.Flags)
 	var warnings []Warning
 	for _, w := range d.render(d.warnings) {

@@ -10,6 +10,7 @@ import (
 // API is a named set of scopes.
 type API struct {
 	Name        string            `yaml:"-"`
+	Where       string            `yaml:"-"`     // file:line
 	Title       string            `yaml:"title"` // the name when not written
 	Description string            `yaml:"description"`
 	Scopes      map[string]string `yaml:"scopes" names:"scope"` // scope to what it allows, for people
@@ -18,6 +19,7 @@ type API struct {
 // Plan is a key's limits.
 type Plan struct {
 	Name     string         `yaml:"-"`
+	Where    string         `yaml:"-"` // file:line
 	Limits   PlanLimits     `yaml:"limits" required:"limits: [2/s, 1000/day]"`
 	TimeZone *time.Location `yaml:"time_zone" default:"UTC"` // of its calendar limits
 }
@@ -34,6 +36,7 @@ type PlanLimit struct {
 // TenantPlan is what an organisation has bought.
 type TenantPlan struct {
 	Name        string `yaml:"-"`
+	Where       string `yaml:"-"` // file:line
 	Keys        bool   `yaml:"keys" required:"keys: true"`
 	DefaultPlan string `yaml:"default_plan"` // "" as the policy says
 }
@@ -108,16 +111,16 @@ func (d *decoder) longLimit(n *node, p path) PlanLimit {
 
 func (d *decoder) checkPlans(c *Config) {
 	for name, a := range c.APIs {
-		a.Name = name
+		a.Name, a.Where = name, d.where(path{"apis", name})
 		if a.Title == "" {
 			a.Title = name
 		}
 	}
 	for name, p := range c.Plans {
-		p.Name = name
+		p.Name, p.Where = name, d.where(path{"plans", name})
 	}
 	for name, t := range c.TenantPlans {
-		t.Name = name
+		t.Name, t.Where = name, d.where(path{"tenant_plans", name})
 		d.checkPlanName(c, t.DefaultPlan, "tenant_plans", name, "default_plan")
 	}
 }

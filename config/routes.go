@@ -14,6 +14,7 @@ import (
 // Route says which requests go to which upstream, and what it takes to get there.
 type Route struct {
 	Name              string          `yaml:"-"`
+	Where             string          `yaml:"-"` // file:line
 	Match             Match           `yaml:"match"`
 	Upstream          Upstream        `yaml:"upstream"`
 	Public            bool            `yaml:"public" default:"false"`
@@ -77,7 +78,7 @@ func (d *decoder) checkRoutes(c *Config) {
 	taken := map[match]string{}
 	for _, name := range d.inOrder(slices.Collect(maps.Keys(c.Routes)), "routes") {
 		r, p := c.Routes[name], path{"routes", name}
-		r.Name = name
+		r.Name, r.Where = name, d.where(p)
 		d.checkMatch(&r.Match, p.to("match"))
 		if !d.broken(p.to("match")...) {
 			hosts := r.Match.Hosts

@@ -22,6 +22,7 @@ type API struct {
 	Title       string
 	Description string
 	Scopes      map[Scope]string // scope → what it allows, for people
+	Where       string           // file:line of the declaration
 }
 
 // Plan is a key's limits.
@@ -29,6 +30,7 @@ type Plan struct {
 	Name   PlanName
 	Limits []PlanLimit
 	Zone   *time.Location // of its calendar limits
+	Where  string         // file:line of the declaration
 }
 
 // PlanLimit is one limit of a plan and what it counts by: limiter.Credential, Owner or Tenant.
@@ -41,6 +43,7 @@ type PlanLimit struct {
 type TenantPlan struct {
 	Keys        bool     // are keys included
 	DefaultPlan PlanName // "" as the policy says
+	Where       string   // file:line of the declaration
 }
 
 // Unlimited is the value of a cap that is not there.
