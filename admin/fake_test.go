@@ -25,6 +25,8 @@ type fakeRegistry struct {
 	seq    int
 	cap    int
 
+	catalog keys.Catalog
+
 	fail     error // every call but TokenActor ends with it
 	failAuth error // TokenActor ends with it
 	panicky  bool  // every call but TokenActor panics
@@ -69,6 +71,8 @@ func newFake() *fakeRegistry {
 		},
 	}
 }
+
+func (f *fakeRegistry) Catalog() *keys.Catalog { return &f.catalog }
 
 func (f *fakeRegistry) begin(a keys.Actor) error {
 	if f.panicky {

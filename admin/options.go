@@ -22,17 +22,20 @@ type Registry interface {
 	RevokeToken(ctx context.Context, a keys.Actor, id keys.TokenID) (keys.Token, error)
 	Tokens(ctx context.Context, a keys.Actor, f keys.TokenFilter) (keys.TokenPage, error)
 	Now() time.Time
+	Catalog() *keys.Catalog
 }
 
 // Options are the parts an admin API is built from.
 type Options struct {
-	Registry Registry            // nil with store: none: then only health, metrics and the document are served
-	Health   Health              // required
-	Metrics  prometheus.Gatherer // required
-	Contact  keys.Contact        // named in every refusal; the zero value names nobody
-	Version  string              // of the program, for the document
-	Log      *slog.Logger        // nil: nothing is logged
-	Now      func() time.Time    // nil: time.Now
+	Registry Registry // nil with store: none: then only health, metrics and the document are served
+	Health   Health   // required
+	// Configuration shows and reloads gateway.yaml; nil: neither it nor what it declares is served.
+	Configuration Configuration
+	Metrics       prometheus.Gatherer // required
+	Contact       func() keys.Contact // named in every refusal, the zero value names nobody; nil: nobody
+	Version       string              // of the program, for the document
+	Log           *slog.Logger        // nil: nothing is logged
+	Now           func() time.Time    // nil: time.Now
 
 	// KeyExpression is the regular expression that API keys of ours match, keys.Format.Expression,
 	// published for leak scanners; "" publishes none.

@@ -38,6 +38,9 @@ func New(o Options) (http.Handler, error) {
 	if o.Registry != nil {
 		routes = append(routes, s.keyRoutes()...)
 	}
+	if o.Registry != nil && o.Configuration != nil {
+		routes = append(routes, s.configurationRoutes()...)
+	}
 	if s.document, err = mount(s, routes); err != nil {
 		return nil, fmt.Errorf("build admin API: %w", err)
 	}
@@ -64,6 +67,9 @@ func newServer(o Options) (*server, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
+	if o.Contact == nil {
+		o.Contact = func() keys.Contact { return keys.Contact{} }
+	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -81,7 +87,7 @@ func newServer(o Options) (*server, error) {
 // problem instead of a torn connection when a handler panics, one log line) and hands it on.
 func (s *server) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	start := s.Now()
-	c := &call{id: newRequestID(), address: peer(r), contact: s.Contact}
+	c := &call{id: newRequestID(), address: peer(r), contact: s.Contact()}
 	r = r.WithContext(withCall(r.Context(), c))
 	w := &recorder{ResponseWriter: rw}
 	setHeaders(w.Header(), c.id)

@@ -368,7 +368,9 @@ func TestExpressionIsPublished(t *testing.T) {
 
 func TestContactIsNamed(t *testing.T) {
 	s := newSite(t, func(o *Options) {
-		o.Contact = keys.Contact{Text: "Ask Ann", URL: &url.URL{Scheme: "https", Host: "portal.example"}}
+		o.Contact = func() keys.Contact {
+			return keys.Contact{Text: "Ask Ann", URL: &url.URL{Scheme: "https", Host: "portal.example"}}
+		}
 	})
 	r := s.do("GET", "/v1/keys", "", "Authorization", "")
 	wantProblem(t, r, 401, "sign_in_required")

@@ -43,6 +43,15 @@ func (p Problem) String() string {
 	return b.String()
 }
 
+// OneLine is the problem in one line: file:line:column: path: message; next step.
+func (p Problem) OneLine() string {
+	text := p.String()
+	if p.Excerpt != "" {
+		text = strings.Replace(text, "\n"+p.Excerpt, "", 1)
+	}
+	return strings.Replace(text, "\n    → ", "; ", 1)
+}
+
 // Problems is everything that is wrong with a configuration, in the order of the file.
 type Problems struct {
 	List []Problem

@@ -17,6 +17,16 @@ func (c *call) decide(r *http.Request) *refusal {
 	if x := c.guard(r); x != nil { // is this one unambiguous request, and may it be looked at now?
 		return x
 	}
+	for {
+		if x := c.decideByPolicy(r); x == nil || !c.overtaken(x) {
+			return x
+		}
+	}
+}
+
+// decideByPolicy is the part of decide that a reload may have to repeat: it changes nothing until its
+// last step, which spends only if it admits.
+func (c *call) decideByPolicy(r *http.Request) *refusal {
 	if x := c.findRoute(); x != nil { // to a route, in a shape that the route takes?
 		return x
 	}
@@ -41,6 +51,20 @@ func (c *call) decide(r *http.Request) *refusal {
 		return x
 	}
 	return c.checkLimits() // how much may he still?
+}
+
+// overtaken tells whether the routes that refused were replaced meanwhile, by a reload that took from
+// the catalog what they ask for. Then the call is made ready to be decided by the new ones.
+func (c *call) overtaken(x *refusal) bool {
+	if code := x.decision.Code; code != keys.InsufficientScope && code != keys.PlanUnavailable {
+		return false
+	}
+	now := c.gateway.snapshot.Load()
+	if now == c.snapshot {
+		return false
+	}
+	c.snapshot, c.route, c.principal, c.presented, c.set = now, nil, nil, presented{}, nil
+	return true
 }
 
 // guard finds the address and the id, so that even the oddest request has both in the log, and lets

@@ -107,14 +107,22 @@ func New(o Options) (*Gateway, error) {
 // Swap puts another policy in force between two requests: those begun keep the old one to their
 // end. On an error, which names the route, the old policy stays.
 func (g *Gateway) Swap(p *Policy) error {
-	g.swap.Lock()
-	defer g.swap.Unlock()
+	enforce, err := g.Prepare(p)
+	if err == nil {
+		enforce()
+	}
+	return err
+}
+
+// Prepare is the first half of Swap: it finds every error and changes nothing. enforce, which does
+// the other half and cannot fail, is called at most once, and not after a later Swap.
+func (g *Gateway) Prepare(p *Policy) (enforce func(), err error) {
 	if p == nil {
-		return errors.New("no policy")
+		return nil, errors.New("no policy")
 	}
 	routes, err := newTable(p)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	next := &snapshot{
 		table:           routes,
@@ -126,15 +134,18 @@ func (g *Gateway) Swap(p *Policy) error {
 	for _, rt := range routes.all() {
 		s, err := g.activate(rt, p)
 		if err != nil {
-			return fmt.Errorf("route %q: %w", rt.Name, err)
+			return nil, fmt.Errorf("route %q: %w", rt.Name, err)
 		}
 		next.routes = append(next.routes, s)
 		needed[transportKind{timeout: rt.Timeout}] = true
 		needed[transportKind{timeout: rt.Timeout, secure: true}] = true
 	}
-	g.snapshot.Store(next)
-	g.transports.keep(needed)
-	return nil
+	return func() {
+		g.swap.Lock()
+		defer g.swap.Unlock()
+		g.snapshot.Store(next)
+		g.transports.keep(needed)
+	}, nil
 }
 
 // Ready returns nil while traffic can be served, else why not: draining, or what the directory

@@ -112,7 +112,7 @@ func (g *Gateway) newServer() *http.Server {
 
 // Shutdown drains: not ready at once, serving for Drain.Delay (answers ask for no further use of
 // their connection meanwhile), then waits for running requests and tunnels up to Drain.Timeout and
-// cuts the rest. The end of ctx cuts everything at once. The error tells that something was cut.
+// cuts the rest. The end of ctx cuts everything at once. The error tells that a request was cut.
 func (g *Gateway) Shutdown(ctx context.Context) error {
 	g.draining.Store(true)
 	delay := time.NewTimer(g.drain.Delay)
@@ -130,12 +130,17 @@ func (g *Gateway) Shutdown(ctx context.Context) error {
 	)
 	for _, srv := range g.servers.stop() {
 		wait.Go(func() {
-			if err := srv.Shutdown(ctx); err != nil {
+			err := srv.Shutdown(ctx)
+			if err == nil {
+				return
+			}
+			// net/http also waits, up to five seconds, for connections on which nothing was sent yet.
+			if g.inFlight.Load() > 0 || g.held.Load() > 0 {
 				mu.Lock()
 				cut = errors.Join(cut, err)
 				mu.Unlock()
-				_ = srv.Close()
 			}
+			_ = srv.Close()
 		})
 	}
 	wait.Wait()
@@ -157,6 +162,11 @@ func (g *Gateway) awaitTunnels(ctx context.Context) error {
 	case <-idle:
 		return nil
 	case <-ctx.Done():
+		select {
+		case <-idle: // both came about
+			return nil
+		default:
+		}
 		g.tunnels.closeAll()
 		return ctx.Err()
 	}

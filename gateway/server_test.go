@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -254,4 +255,53 @@ func TestConcurrentSwap(t *testing.T) {
 	if n := len(h.gateway.transports.byKind); n != 2 {
 		t.Errorf("%d transports are left, want 2: one for http and one for https targets", n)
 	}
+}
+
+// TestShutdownForgetsSilentConnections ends while somebody has connected and said nothing: nothing of
+// his is cut.
+func TestShutdownForgetsSilentConnections(t *testing.T) {
+	h := start(t, nil, func(o *Options) { o.Drain.Timeout = 50 * time.Millisecond })
+	h.dial()
+	eventually(t, "accepted", func() bool {
+		h.gateway.census.mu.Lock()
+		defer h.gateway.census.mu.Unlock()
+		return len(h.gateway.census.conns) == 1
+	})
+	if err := h.gateway.Shutdown(t.Context()); err != nil {
+		t.Errorf("got %v, want no error: no request was cut", err)
+	}
+}
+
+// swapping is a directory that has the policy replaced while it is asked.
+type swapping struct {
+	Directory
+	swap func()
+}
+
+func (d *swapping) Authenticate(p keys.Presented, now time.Time) (*keys.Principal, keys.Code) {
+	d.swap()
+	return d.Directory.Authenticate(p, now)
+}
+
+// TestOvertakenRequest is decided by the routes that a reload brought while it was under way, when the
+// old ones ask for a scope that the catalog has no more.
+func TestOvertakenRequest(t *testing.T) {
+	var swap func()
+	scope := func(s keys.Scope) change {
+		return onRoute(func(r *Route) { r.Scopes = map[string][]keys.Scope{"GET": {s}} })
+	}
+	h := start(t, http.HandlerFunc(echo), scope("orders.gone"), func(o *Options) {
+		o.Directory = &swapping{o.Directory, func() { swap() }}
+	})
+	next := *h.policy
+	next.Routes = slices.Clone(next.Routes)
+	swap = func() {}
+	wantCode(t, h.get("/", goodKey), keys.InsufficientScope)
+	next.Routes[0].Scopes = map[string][]keys.Scope{"GET": {"orders.read"}}
+	swap = sync.OnceFunc(func() {
+		if err := h.gateway.Swap(&next); err != nil {
+			t.Error(err)
+		}
+	})
+	wantStatus(t, h.get("/", goodKey), http.StatusOK)
 }

@@ -15,18 +15,20 @@ import (
 // values. What is not a string or a number is written as its text. It is safe for concurrent use.
 type accessHandler struct {
 	to    io.Writer
-	level slog.Level
+	level slog.Leveler
 	lines *sync.Pool // of *[]byte
 }
 
 var _ slog.Handler = (*accessHandler)(nil)
 
-func newAccessHandler(to io.Writer, level slog.Level) *accessHandler {
+func newAccessHandler(to io.Writer, level slog.Leveler) *accessHandler {
 	return &accessHandler{to: to, level: level, lines: &sync.Pool{New: func() any { return new([]byte) }}}
 }
 
 // Enabled implements slog.Handler.
-func (h *accessHandler) Enabled(_ context.Context, level slog.Level) bool { return level >= h.level }
+func (h *accessHandler) Enabled(_ context.Context, level slog.Level) bool {
+	return level >= h.level.Level()
+}
 
 // Handle implements slog.Handler.
 func (h *accessHandler) Handle(_ context.Context, r slog.Record) error {

@@ -14,9 +14,16 @@ import (
 // listAll pages through a list, prints up to limit items (0: all) and stops.
 func listAll[T any](cmd *cobra.Command, g *globals, c *client, path string, query url.Values, limit int, headings []string, row func(T) []string) error {
 	const pageSize = 200
+	return listPages(cmd, g, c, path, query, limit, pageSize, headings, row)
+}
+
+// listPages is listAll with a page size; 0 for a list that comes as a whole and takes no parameters.
+func listPages[T any](cmd *cobra.Command, g *globals, c *client, path string, query url.Values, limit, pageSize int, headings []string, row func(T) []string) error {
 	items := []json.RawMessage{}
 	for {
-		query.Set("limit", strconv.Itoa(pageSize))
+		if pageSize > 0 {
+			query.Set("limit", strconv.Itoa(pageSize))
+		}
 		if limit > 0 {
 			query.Set("limit", strconv.Itoa(min(pageSize, limit-len(items))))
 		}

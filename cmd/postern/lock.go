@@ -3,8 +3,11 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -28,5 +31,43 @@ func lockDataDir(dir string) (*os.File, error) {
 		}
 		return nil, fmt.Errorf("lock %s: %w", path, err)
 	}
+	if err := errors.Join(f.Truncate(0), writeAt(f, strconv.Itoa(os.Getpid())+"\n")); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("write %s: %w", path, err)
+	}
 	return f, nil
 }
+
+func writeAt(f *os.File, text string) error {
+	_, err := f.WriteAt([]byte(text), 0)
+	return err
+}
+
+// lockHolder returns the process that runs a gateway on the data folder. The number in the file
+// counts only while the lock is held: afterwards it may be anybody's.
+func lockHolder(dir string) (int, error) {
+	none := &failure{code: exitUnreachable, err: fmt.Errorf("no gateway is running on %s", dir), next: "Start it with `postern run`."}
+	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR, 0)
+	if errors.Is(err, os.ErrNotExist) {
+		return 0, none
+	}
+	if err != nil {
+		return 0, fmt.Errorf("look at the lock: %w", err)
+	}
+	defer f.Close()
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB); err == nil {
+		return 0, none
+	}
+	text, err := io.ReadAll(io.LimitReader(f, 32))
+	if err != nil {
+		return 0, fmt.Errorf("read the lock: %w", err)
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil || pid <= 1 {
+		return 0, &failure{code: exitFailed, err: fmt.Errorf("%s does not name the process that holds it", f.Name()), next: "Send the gateway a SIGHUP yourself."}
+	}
+	return pid, nil
+}
+
+// hangUp tells a process to reload.
+func hangUp(pid int) error { return unix.Kill(pid, unix.SIGHUP) }

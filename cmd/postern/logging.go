@@ -18,7 +18,7 @@ func newLogger(w io.Writer, format string, level slog.Leveler, terminal bool) *s
 }
 
 // newAccessLogger is newLogger for the one line of each request.
-func newAccessLogger(w io.Writer, format string, level slog.Level, terminal bool) *slog.Logger {
+func newAccessLogger(w io.Writer, format string, level slog.Leveler, terminal bool) *slog.Logger {
 	if asText(format, terminal) {
 		return newLogger(w, format, level, terminal)
 	}

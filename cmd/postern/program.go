@@ -29,6 +29,7 @@ import (
 type program struct {
 	cfg       *config.Config
 	log       *slog.Logger
+	level     slog.LevelVar
 	access    *lineWriter
 	install   *installation
 	directory *keys.Directory
@@ -37,6 +38,7 @@ type program struct {
 	gateway   *gateway.Gateway
 	admin     *http.Server
 	probes    *http.Server
+	reloader  *reloader
 	loaded    atomic.Bool
 	serving   chan struct{} // closed when the first request can be answered
 
@@ -60,11 +62,10 @@ func build(ctx context.Context, cfg *config.Config, s session, messages io.Write
 			err = errors.Join(err, p.close())
 		}
 	}()
-	var level slog.Level
-	if err := level.UnmarshalText([]byte(cfg.Log.Level)); err != nil {
+	if err := p.level.UnmarshalText([]byte(cfg.Log.Level)); err != nil {
 		return p, fmt.Errorf("log.level: %w", err)
 	}
-	p.log = newLogger(messages, cfg.Log.Format, level, s.terminal)
+	p.log = newLogger(messages, cfg.Log.Format, &p.level, s.terminal)
 
 	if p.install, err = openInstallation(ctx, cfg, s.env, p.log); err != nil {
 		return p, err
@@ -85,11 +86,12 @@ func build(ctx context.Context, cfg *config.Config, s session, messages io.Write
 	}
 	if p.gateway, err = gateway.New(gateway.Options{
 		Policy: policy, Directory: p.directory, Limiter: p.limiter, Format: p.install.format,
-		Log: p.log, Access: newAccessLogger(p.access, cfg.Log.Format, level, s.terminal), Metrics: metrics,
+		Log: p.log, Access: newAccessLogger(p.access, cfg.Log.Format, &p.level, s.terminal), Metrics: metrics,
 		Drain: gateway.Drain{Delay: cfg.Drain.Delay, Timeout: cfg.Drain.Timeout},
 	}); err != nil {
 		return p, err
 	}
+	p.reloader = newReloader(p, s.env, metrics)
 	if err := p.buildAdmin(metrics); err != nil {
 		return p, err
 	}
@@ -109,8 +111,9 @@ func (p *program) directoryOptions() keys.DirectoryOptions {
 
 func (p *program) buildAdmin(metrics *prometheus.Registry) error {
 	options := admin.Options{
-		Health: p, Metrics: metrics, Contact: p.cfg.Catalog().Policy.Contact, Version: buildVersion(), Log: p.log,
+		Health: p, Metrics: metrics, Configuration: p.reloader, Version: buildVersion(), Log: p.log,
 		KeyExpression: p.install.format.Expression(),
+		Contact:       func() keys.Contact { return p.directory.Catalog().Policy.Contact },
 	}
 	if p.registry != nil {
 		options.Registry = p.registry
@@ -311,11 +314,11 @@ func (p *program) Ready() error {
 
 // Degraded implements admin.Health.
 func (p *program) Degraded() []string {
+	degraded := p.reloader.degraded()
 	if p.registry == nil {
-		return nil
+		return degraded
 	}
 	const late = 5 * time.Second
-	var degraded []string
 	stats := p.directory.Stats(time.Now())
 	if stats.Lag > late {
 		degraded = append(degraded, fmt.Sprintf("the database was last read %s ago; keys changed since are not known yet", stats.Lag.Round(time.Second)))
@@ -328,6 +331,9 @@ func (p *program) Degraded() []string {
 
 // close releases what build took. It may be called on a half-built program.
 func (p *program) close() error {
+	if p.reloader != nil {
+		p.reloader.end()
+	}
 	var errs []error
 	for _, l := range []net.Listener{p.gatewayListener, p.adminListener, p.probesListener, p.redirectListener} {
 		if l != nil {

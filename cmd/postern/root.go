@@ -54,8 +54,10 @@ func newRoot(s session) *cobra.Command {
 		newInit(g),
 		newRun(g),
 		newValidate(g),
+		newReload(g),
 		newKeys(g),
 		newTokens(g),
+		newPlans(g),
 		newHealth(g),
 		newVersion(g),
 	)

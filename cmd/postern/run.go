@@ -17,7 +17,8 @@ func newRun(g *globals) *cobra.Command {
 		Use:   "run",
 		Short: "Run the gateway until it is told to stop",
 		Long: `Run the gateway until it is told to stop (SIGINT or SIGTERM): it then reports not ready, serves
-for drain.delay, and gives running requests drain.timeout to end. A second signal cuts that short.`,
+for drain.delay, and gives running requests drain.timeout to end. A second signal cuts that short.
+The configuration is read again when its file changes, on SIGHUP, and by postern reload.`,
 		Args: exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, warnings, err := config.Load(g.config, config.LoadOptions{Env: g.env})
@@ -27,6 +28,8 @@ for drain.delay, and gives running requests drain.timeout to end. A second signa
 			if err != nil {
 				return err
 			}
+			signals, giveBack := hangups()
+			defer giveBack()
 			lock, err := lockDataDir(string(cfg.DataDir))
 			if err != nil {
 				return err
@@ -38,6 +41,9 @@ for drain.delay, and gives running requests drain.timeout to end. A second signa
 			}
 			cut, forget := cutOnSecondSignal()
 			defer forget()
+			following, stop := context.WithCancel(cmd.Context())
+			defer stop()
+			go p.reloader.follow(following, signals)
 			return p.serve(cmd.Context(), cut)
 		},
 	}

@@ -16,7 +16,7 @@ func declared(name, text string) Declared {
 // declaredHouse accepts any text, so that tests can use short ones.
 func declaredHouse(t *testing.T) *house {
 	h := newHouse(t)
-	h.dir.acceptImported = true
+	h.dir.SetAcceptImported(true)
 	return h
 }
 

@@ -36,7 +36,7 @@ type Directory struct {
 	store          Store
 	vault          *Vault
 	format         Format
-	acceptImported bool
+	acceptImported atomic.Bool
 	log            *slog.Logger
 	now            func() time.Time
 	maxStale       time.Duration
@@ -57,8 +57,7 @@ type Directory struct {
 // fills it.
 func NewDirectory(o DirectoryOptions) *Directory {
 	d := &Directory{
-		store: o.Store, vault: o.Vault, format: o.Format, acceptImported: o.AcceptImported,
-		log: o.Log, now: o.Now, maxStale: o.MaxStale,
+		store: o.Store, vault: o.Vault, format: o.Format, log: o.Log, now: o.Now, maxStale: o.MaxStale,
 		policy: newPolicyTable(o.Catalog),
 	}
 	if d.vault == nil {
@@ -70,6 +69,7 @@ func NewDirectory(o DirectoryOptions) *Directory {
 	if d.now == nil {
 		d.now = time.Now
 	}
+	d.acceptImported.Store(o.AcceptImported)
 	d.ids.init()
 	d.digests.init()
 	d.progress.init()
@@ -91,7 +91,7 @@ func (d *Directory) Authenticate(p Presented, now time.Time) (*Principal, Code) 
 	switch {
 	case t.Kind == TokenText,
 		t.Kind == ClientSecretText && p.ClientID == "",
-		t.Kind == NotOurs && (!d.acceptImported || p.Text == ""):
+		t.Kind == NotOurs && (!d.acceptImported.Load() || p.Text == ""):
 		return nil, InvalidCredentials
 	}
 	e, s := d.find(p.Text)
@@ -142,6 +142,12 @@ func (d *Directory) Recheck(p *Principal, now time.Time) Code {
 // SetCatalog puts a new configuration in force. Requests decided meanwhile see the old or the new
 // value of each plan, scope set and tenant plan.
 func (d *Directory) SetCatalog(c *Catalog) { d.policy.setCatalog(c) }
+
+// Catalog is the configuration in force. It is not to be changed.
+func (d *Directory) Catalog() *Catalog { return d.policy.current() }
+
+// SetAcceptImported tells whether texts that are not in our form are looked up from now on.
+func (d *Directory) SetAcceptImported(accept bool) { d.acceptImported.Store(accept) }
 
 // ErrNotLoaded and ErrStale are the reasons that Ready gives, wrapped.
 var (

@@ -101,7 +101,7 @@ func TestAuthenticateByWhatIsPresented(t *testing.T) {
 
 func TestNoEditOfAValidTextIsAdmitted(t *testing.T) {
 	h := newHouse(t)
-	h.dir.acceptImported = true // the checksum must not be all that stands in the way
+	h.dir.SetAcceptImported(true) // the checksum must not be all that stands in the way
 	key := h.generate(NewCredential{})
 	n := 0
 	edits(key.Secret.Reveal(), func(how, text string) {
