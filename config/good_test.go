@@ -66,7 +66,7 @@ func TestDefaults(t *testing.T) {
 	})
 	r := c.Routes["everything"]
 	check(t, "route", *r, config.Route{
-		Name: "everything", Match: config.Match{Path: "/"}, Upstream: r.Upstream, Public: true,
+		Name: "everything", Where: "testdata/good/smallest.yaml:4", Match: config.Match{Path: "/"}, Upstream: r.Upstream, Public: true,
 		Limits: []limiter.Limit{{N: 100, Window: time.Second}}, Cost: 1, Timeout: 30 * time.Second, MaxBody: 10 << 20,
 		AllowedIPs: config.Prefixes{}, OnLoss: "local", Enforce: true,
 	})
