@@ -86,6 +86,21 @@ func (a Address) Loopback() bool {
 	return host == "localhost" || err == nil && ip.IsLoopback()
 }
 
+// collides tells whether one process cannot listen on both: the ports are the same, and so are the
+// hosts, or one of them is every address.
+func (a Address) collides(b Address) bool {
+	hostA, portA, errA := net.SplitHostPort(string(a))
+	hostB, portB, errB := net.SplitHostPort(string(b))
+	if errA != nil || errB != nil || portA != portB || portA == "0" {
+		return false
+	}
+	every := func(host string) bool {
+		ip, err := netip.ParseAddr(host)
+		return host == "" || err == nil && ip.IsUnspecified()
+	}
+	return hostA == hostB || every(hostA) || every(hostB)
+}
+
 func (w *WebURL) parse(_ *decoder, in string) error {
 	if in == "" {
 		return nil
@@ -116,9 +131,8 @@ func (d *decoder) checkListen(c *Config) {
 	}
 	var taken []listener
 	for _, l := range []listener{{"gateway", c.Listen.Gateway}, {"admin", c.Listen.Admin}, {"probes", c.Listen.Probes}, {"http", c.Listen.HTTP}} {
-		_, port, _ := net.SplitHostPort(string(l.address))
-		if i := slices.IndexFunc(taken, func(t listener) bool { return t.address == l.address }); i >= 0 && port != "0" && l.address != "" {
-			d.wrong(at.to(l.name), fmt.Sprintf("%s is the address of listen.%s too", l.address, taken[i].name), "give each its own port")
+		if i := slices.IndexFunc(taken, func(t listener) bool { return t.address.collides(l.address) }); i >= 0 {
+			d.wrong(at.to(l.name), fmt.Sprintf("%s is taken by listen.%s, %s", l.address, taken[i].name, taken[i].address), "give each its own port")
 		}
 		taken = append(taken, l)
 	}

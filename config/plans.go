@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"postern/internal/keys"
 	"postern/limiter"
 )
 
@@ -49,6 +50,10 @@ type limitForm struct {
 
 func (ls *PlanLimits) decode(d *decoder, n *node, p path) {
 	if n.kind == scalar && n.text == "unlimited" {
+		return
+	}
+	if n.kind == scalar && keys.Nearest(n.text, []string{"unlimited"}) != "" {
+		d.problem(n.at, p, fmt.Sprintf("%s is not known here", show(n.text)), "did you mean unlimited?")
 		return
 	}
 	if n.kind == list && len(n.items) == 0 {
