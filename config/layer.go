@@ -91,7 +91,7 @@ func (l *layers) unpack(p path, v any) *node {
 const envPrefix = "POSTERN_"
 
 // clientVariables begin with POSTERN_ too, but belong to the client commands.
-var clientVariables = []string{"POSTERN_ADMIN_URL", "POSTERN_ADMIN_TOKEN"}
+var clientVariables = []string{"POSTERN_ADMIN_URL", "POSTERN_ADMIN_TOKEN", "POSTERN_ADMIN_CA"}
 
 // addEnv puts the POSTERN_ variables over the file: POSTERN_LISTEN__GATEWAY is listen.gateway. A
 // list or map is written as YAML, as in [bearer, basic]. Unknown variables are warnings, because

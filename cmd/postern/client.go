@@ -66,7 +66,11 @@ func newClient(g *globals) (*client, error) {
 	if err != nil || base.Host == "" || (base.Scheme != "http" && base.Scheme != "https") {
 		return nil, usageError("%s: %q is not an http or https URL", from, address)
 	}
-	return &client{base: base, token: token, from: from, http: &http.Client{Timeout: 30 * time.Second}}, nil
+	caller, err := g.httpClient(30 * time.Second)
+	if err != nil {
+		return nil, err
+	}
+	return &client{base: base, token: token, from: from, http: caller}, nil
 }
 
 // problem is the admin API's error answer, as far as a person needs it.

@@ -26,7 +26,7 @@ func newHealth(g *globals) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			ready, err := fetchReadiness(cmd.Context(), address)
+			ready, err := fetchReadiness(cmd.Context(), g, address)
 			if err != nil {
 				return err
 			}
@@ -78,7 +78,7 @@ func healthAddress(g *globals) (string, error) {
 	return "", usageError("%s has neither listen.admin nor listen.probes, so nobody can be asked", g.config)
 }
 
-func fetchReadiness(ctx context.Context, address string) (readiness, error) {
+func fetchReadiness(ctx context.Context, g *globals, address string) (readiness, error) {
 	base, err := url.Parse(address)
 	if err != nil || base.Host == "" {
 		return readiness{}, usageError("%q is not an http or https URL", address)
@@ -89,7 +89,11 @@ func fetchReadiness(ctx context.Context, address string) (readiness, error) {
 	if err != nil {
 		return readiness{}, fmt.Errorf("make request: %w", err)
 	}
-	resp, err := http.DefaultClient.Do(req)
+	caller, err := g.httpClient(0)
+	if err != nil {
+		return readiness{}, err
+	}
+	resp, err := caller.Do(req)
 	if err != nil {
 		return readiness{}, &failure{code: exitUnreachable, err: fmt.Errorf("no answer from %s: %w", address, err),
 			next: "Is the gateway running? Start it with `postern run`."}

@@ -30,7 +30,11 @@ func reloadMetric(ctx context.Context, g *globals) (reloadStatus, bool) {
 	if err != nil {
 		return reloadStatus{}, false
 	}
-	resp, err := http.DefaultClient.Do(req)
+	caller, err := g.httpClient(0)
+	if err != nil {
+		return reloadStatus{}, false
+	}
+	resp, err := caller.Do(req)
 	if err != nil {
 		return reloadStatus{}, false
 	}

@@ -11,6 +11,7 @@ type globals struct {
 	session
 	config   string // path of gateway.yaml
 	adminURL string
+	adminCA  string // path of a PEM file
 	output   string // table or json
 }
 
@@ -39,6 +40,7 @@ func newRoot(s session) *cobra.Command {
 	flags := root.PersistentFlags()
 	flags.StringVar(&g.config, "config", defaultConfig, "configuration `file`")
 	flags.StringVar(&g.adminURL, "admin-url", "", "admin API to talk to (default: POSTERN_ADMIN_URL, else the profile beside the configuration)")
+	flags.StringVar(&g.adminCA, "admin-ca", "", "PEM `file` of the authority that signed the admin API's certificate (default: POSTERN_ADMIN_CA, else the system's)")
 	flags.StringVarP(&g.output, "output", "o", "table", "output `format` of lists and records: table or json")
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
 		if g.output != "table" && g.output != "json" {
