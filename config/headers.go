@@ -16,6 +16,9 @@ type SetHeaders map[string]keys.Secret
 
 var headerForm = regexp.MustCompile(`^[A-Za-z0-9-]{1,128}$`)
 
+// secretHeader finds headers whose value is a secret by their name.
+var secretHeader = regexp.MustCompile(`(?i)authorization|cookie|token|secret|password|api-?key`)
+
 // ownHeaders are set by Postern or by HTTP itself on each connection (RFC 9110 section 7.6.1), so
 // that a configured value would be lost, or would let two parties see two requests.
 var ownHeaders = []string{
@@ -60,6 +63,9 @@ func (h *SetHeaders) decode(d *decoder, n *node, p path) {
 		}
 		value, err := d.headerValue(in, e.value)
 		d.accept(err, at, e.value)
+		if e.value.secret && secretHeader.MatchString(name) {
+			d.warn(e.value.at, at, "the file holds a secret in the clear", "write env:NAME or file:PATH, and give this secret a successor")
+		}
 		(*h)[name] = keys.NewSecret(value)
 	}
 }
