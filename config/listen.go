@@ -1,7 +1,6 @@
 package config
 
 import (
-	"crypto/tls"
 	"fmt"
 	"net"
 	"net/netip"
@@ -18,12 +17,16 @@ type Listen struct {
 	Admin   Address `yaml:"admin" default:"127.0.0.1:8081"`
 	// Probes serves /livez, /readyz and /metrics only, for kubelet and Prometheus.
 	Probes Address `yaml:"probes" default:""`
-	// HTTP redirects plain HTTP to the gateway's TLS; only together with section tls.
+	// HTTP redirects plain HTTP to the gateway's TLS and proves to a CA that a domain is ours; only
+	// together with section tls. Where certificates come from a CA it is :80 unless it says none.
 	HTTP Address `yaml:"http" default:""`
 }
 
 // Address is a checked listening address, or "".
 type Address string
+
+// noAddress is how listen.http is told not to listen where it otherwise would.
+const noAddress Address = "none"
 
 // Admin is about the admin listener.
 type Admin struct {
@@ -38,14 +41,6 @@ type KeyPair struct {
 	KeyFile  Path `yaml:"key_file"`
 }
 
-// TLS is how the gateway listener speaks TLS; zero for plain HTTP.
-type TLS struct {
-	KeyPair `yaml:",inline"`
-	Domains Later `yaml:"domains"`
-	Email   Later `yaml:"email"`
-	CA      Later `yaml:"ca"`
-}
-
 // WebURL is an absolute http or https URL without query, or "".
 type WebURL string
 
@@ -56,6 +51,10 @@ func validHost(s string) bool { return len(s) <= 253 && hostForm.MatchString(s) 
 
 func (a *Address) parse(_ *decoder, in string) error {
 	if in == "" {
+		return nil
+	}
+	if in == string(noAddress) { // checkListen knows where it may stand
+		*a = noAddress
 		return nil
 	}
 	const next = `write host:port, as in "127.0.0.1:8080", or ":8080" for every address`
@@ -101,6 +100,11 @@ func (a Address) collides(b Address) bool {
 	return hostA == hostB || every(hostA) || every(hostB)
 }
 
+func (a Address) port() string {
+	_, port, _ := net.SplitHostPort(string(a)) // checked, or ""
+	return port
+}
+
 func (w *WebURL) parse(_ *decoder, in string) error {
 	if in == "" {
 		return nil
@@ -118,11 +122,24 @@ func (d *decoder) checkListen(c *Config) {
 	if c.Listen.Gateway == "" && !d.broken("listen", "gateway") {
 		d.wrong(at.to("gateway"), "must not be empty", `write an address, as in ":8080"`)
 	}
-	if a := c.Listen.Admin; a != "" && !a.Loopback() && c.Admin.TLS.CertFile == "" && !c.Admin.BehindTLSProxy && !d.broken("admin") {
+	if a := c.Listen.Admin; a != "" && a != noAddress && !a.Loopback() && c.Admin.TLS.CertFile == "" && !c.Admin.BehindTLSProxy && !d.broken("admin") {
 		d.wrong(at.to("admin"), fmt.Sprintf("%s can be reached from other machines, and admin tokens would travel in the clear", a),
 			"listen on 127.0.0.1, set admin.tls, or set admin.behind_tls_proxy: true if a proxy there speaks TLS")
 	}
-	if c.Listen.HTTP != "" && c.TLS.CertFile == "" && !d.broken("tls") {
+	for _, l := range []struct {
+		name    string
+		address Address
+	}{{"gateway", c.Listen.Gateway}, {"admin", c.Listen.Admin}, {"probes", c.Listen.Probes}} {
+		if l.address == noAddress {
+			d.wrong(at.to(l.name), `"none" is not an address to listen on`, `write host:port, or "" for none where that can be`)
+		}
+	}
+	switch {
+	case c.Listen.HTTP == noAddress:
+		c.Listen.HTTP = ""
+	case c.Listen.HTTP == "" && len(c.TLS.Domains) > 0:
+		c.Listen.HTTP = ":80"
+	case c.Listen.HTTP != "" && !c.TLS.On() && !d.broken("tls"):
 		d.wrong(at.to("http"), "redirects to TLS, and there is none", "set tls, or leave it empty")
 	}
 	type listener struct {
@@ -135,25 +152,5 @@ func (d *decoder) checkListen(c *Config) {
 			d.wrong(at.to(l.name), fmt.Sprintf("%s is taken by listen.%s, %s", l.address, taken[i].name, taken[i].address), "give each its own port")
 		}
 		taken = append(taken, l)
-	}
-}
-
-func (d *decoder) checkTLS(c *Config) {
-	d.checkKeyPair(path{"tls"}, c.TLS.KeyPair)
-	d.checkKeyPair(path{"admin", "tls"}, c.Admin.TLS)
-}
-
-// checkKeyPair reads the files, so that a wrong one is told here and not by the first handshake.
-func (d *decoder) checkKeyPair(p path, k KeyPair) {
-	switch {
-	case d.broken(p...) || k == KeyPair{}:
-	case k.CertFile == "":
-		d.wrongKey(p, "has a key_file but no cert_file", "name both")
-	case k.KeyFile == "":
-		d.wrongKey(p, "has a cert_file but no key_file", "name both")
-	default:
-		if _, err := tls.LoadX509KeyPair(string(k.CertFile), string(k.KeyFile)); err != nil {
-			d.wrong(p.to("cert_file"), fmt.Sprintf("the certificate and its key cannot be used: %v", err), "both are PEM files; relative paths start at the folder of "+d.file)
-		}
 	}
 }

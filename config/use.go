@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -39,6 +40,11 @@ func (d *decoder) checkUse(c *Config) {
 			at := path{"trusted_proxies", index(i)}
 			d.warn(d.place(at), at, "trusts everybody to say which address a call comes from", "list the proxies' own addresses")
 		}
+	}
+	if len(c.TLS.Domains) > 0 && c.Listen.Gateway.port() != "443" && c.Listen.HTTP.port() != "80" {
+		at := path{"tls", "domains"}
+		d.warn(d.place(at), at, "the CA calls each domain at port 443 or 80, and Postern listens on neither",
+			"listen on :443 or :80, or have one of them forwarded to "+cmp.Or(string(c.Listen.HTTP), string(c.Listen.Gateway)))
 	}
 	for name, k := range c.Access.Keys {
 		if at := (path{"access", "keys", name, "expires_at"}); !k.ExpiresAt.IsZero() && k.ExpiresAt.Before(time.Now()) {

@@ -23,6 +23,8 @@ func TestWarnings(t *testing.T) {
 		{"a secret in the clear", route + "public: true, limits: [1/s], set_headers: { X-Team: blue, Authorization: Bearer abc } } }", "routes.a.set_headers.Authorization: the file holds a secret in the clear"},
 		{"no key at all", "store: none\nplans: { p: { limits: [1/s] } }\n" + route + `scopes: { "*": [] } } }`, "w.yaml:1:8: store: without a store and without access.keys nobody can call"},
 		{"plan without keys", "store: none\nplans: { p: { limits: [1/s] } }\n" + route + `scopes: { "*": [] } } }`, "w.yaml:2:10: plans.p: no key uses this plan"},
+		{"no port for the CA", "listen: { gateway: \":8443\", http: none }\ntls: { domains: [api.example.com] }\n" + route + "public: true, limits: [1/s] } }",
+			"w.yaml:2:17: tls.domains: the CA calls each domain at port 443 or 80, and Postern listens on neither"},
 		{"expired", "plans: { p: { limits: [1/s] } }\naccess: { keys: { ci: { plan: p, expires_at: 2020-01-31, hash: sha256:" + strings.Repeat("0", 64) + " } } }\n" + route + `scopes: { "*": [] } } }`,
 			"w.yaml:2:46: access.keys.ci.expires_at: has passed, so the key is refused"},
 	}

@@ -123,7 +123,8 @@ func modifyResponse(res *http.Response) error {
 			conn.becomeTunnel()
 		}
 	default:
-		c.watchAnswer(res)
+		c.watchAnswer(res) // the body as it is: it may be closed while it is read
+		cleanTrailers(res)
 	}
 	return nil
 }

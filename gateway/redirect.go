@@ -11,10 +11,11 @@ import (
 
 // ServeRedirect accepts plain HTTP on l until Shutdown and sends every caller to the same address
 // over HTTPS, at the given port. It passes nothing on, looks at no credential, and redirects to
-// hosts that a route knows only: it must not send people wherever a forged Host says.
-func (g *Gateway) ServeRedirect(l net.Listener, httpsPort string) error {
+// hosts that a route knows only: it must not send people wherever a forged Host says. What a CA asks
+// for is answered by prove, which tells whether it was that; nil: there is no CA.
+func (g *Gateway) ServeRedirect(l net.Listener, httpsPort string, prove Prover) error {
 	srv := g.newServer()
-	srv.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { g.redirect(w, r, httpsPort) })
+	srv.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { g.redirect(w, r, httpsPort, prove) })
 	if !g.servers.add(srv) {
 		_ = l.Close()
 		return nil
@@ -25,12 +26,18 @@ func (g *Gateway) ServeRedirect(l net.Listener, httpsPort string) error {
 	return nil
 }
 
-func (g *Gateway) redirect(w http.ResponseWriter, r *http.Request, httpsPort string) {
+// Prover answers a CA's request for a proof, which comes over plain HTTP (RFC 8555 section 8.3).
+type Prover func(w http.ResponseWriter, r *http.Request, host string) bool
+
+func (g *Gateway) redirect(w http.ResponseWriter, r *http.Request, httpsPort string, prove Prover) {
 	snapshot := g.snapshot.Load()
 	c := g.newCall()
 	c.identify(r, false)
 	var in inspected
 	x := inspect(r, &in)
+	if x == nil && prove != nil && prove(w, r, in.host) {
+		return
+	}
 	if x == nil && !snapshot.table.knows(in.host) {
 		x = refuse(keys.RouteNotFound)
 	}

@@ -7,6 +7,8 @@ import (
 	"net"
 	"sync"
 	"time"
+
+	"github.com/mholt/acmez/v3"
 )
 
 // watchListener returns a listener whose HTTP/1 connections are watched (see wire). With t, it
@@ -103,6 +105,10 @@ func (l *tlsListener) shake(c net.Conn) {
 			_, _ = notTLS.Conn.Write([]byte("HTTP/1.0 400 Bad Request\r\nConnection: close\r\n\r\nThis port speaks HTTPS.\n"))
 		}
 		_ = c.Close()
+		return
+	}
+	if t.ConnectionState().NegotiatedProtocol == acmez.ACMETLS1Protocol {
+		_ = c.Close() // the handshake was the proof that a CA asked for, and nothing may follow (RFC 8737 section 3)
 		return
 	}
 	ready := net.Conn(t)

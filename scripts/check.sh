@@ -31,12 +31,16 @@ ERRCHECK=github.com/kisielk/errcheck@v1.30.0             # errors that nobody lo
 INEFFASSIGN=github.com/gordonklaus/ineffassign@v0.2.0    # values that nobody reads
 DEADCODE=golang.org/x/tools/cmd/deadcode@v0.52.0         # functions that nothing reaches
 
+# The CA that the tests of certificates ask: go install puts both into a folder of PATH.
+PEBBLE=github.com/letsencrypt/pebble/v2/cmd/...@v2.10.1
+
 step "servers and tools that the tests use"
 need=()
 command -v git >/dev/null || need+=(git)
 command -v nginx >/dev/null || [ -x /usr/sbin/nginx ] || need+=(nginx-light)
 command -v curl >/dev/null || need+=(curl)
 command -v jq >/dev/null || need+=(jq)
+command -v systemd-analyze >/dev/null || need+=(systemd)
 command -v gcc >/dev/null || need+=(gcc libc6-dev) # for the race detector
 if [ ${#need[@]} -gt 0 ]; then
   $sudo apt-get update -qq
@@ -48,7 +52,8 @@ if [ ${#need[@]} -gt 0 ]; then
   $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${need[@]}" >/dev/null
   restore_policy
 fi
-export PATH="$PATH:/usr/sbin"
+GOBIN="$tmp/bin" go install "$PEBBLE"
+export PATH="$tmp/bin:$PATH:/usr/sbin"
 
 git rev-parse --verify -q HEAD >/dev/null || fail \
   "git does not read this checkout: $(git rev-parse HEAD 2>&1 | head -1)" \

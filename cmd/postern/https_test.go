@@ -15,6 +15,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 )
@@ -94,4 +95,36 @@ func TestHTTPS(t *testing.T) {
 			t.Errorf("got %d to %q, want 308 to %q", resp.StatusCode, got, want)
 		}
 	})
+}
+
+// TestHTTPSCertificateIsExchanged puts another pair in the files while the program runs.
+func TestHTTPSCertificateIsExchanged(t *testing.T) {
+	dir := t.TempDir()
+	first := writeCertificate(t, dir)
+	r := startProgramIn(t, dir, "tls: { cert_file: cert.pem, key_file: key.pem }\nadmin: { tls: { cert_file: cert.pem, key_file: key.pem } }\n", "")
+	shake := func(url string, pool *x509.CertPool) error {
+		_, address, _ := strings.Cut(url, "://")
+		conn, err := tls.Dial("tcp", address, &tls.Config{RootCAs: pool})
+		if err == nil {
+			conn.Close()
+		}
+		return err
+	}
+	for _, url := range []string{r.gateway, r.admin} {
+		if err := shake(url, first); err != nil {
+			t.Fatalf("%s: %v", url, err)
+		}
+	}
+	second := writeCertificate(t, dir)
+	deadline := time.Now().Add(30 * time.Second)
+	for _, url := range []string{r.gateway, r.admin} {
+		for tick := time.NewTicker(20 * time.Millisecond); shake(url, second) != nil; <-tick.C {
+			if time.Now().After(deadline) {
+				t.Fatalf("%s: the new pair is not served:\n%s", url, r.log)
+			}
+		}
+		if shake(url, first) == nil {
+			t.Errorf("%s: the old pair is served still", url)
+		}
+	}
 }

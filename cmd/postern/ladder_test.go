@@ -31,12 +31,15 @@ var ladder = map[string][]string{
 // Tests may reach one rung further where a real component is the point of the test.
 var ladderOfTests = map[string][]string{
 	"postern/internal/keys": {"postern/internal/store"},
+	"postern/gateway":       {"postern/internal/store"},
 }
 
 // Libraries that appear in one place only, so that they can be exchanged there.
 var homes = map[string][]string{
 	"github.com/redis/go-redis":   {"postern/limiter", "postern/internal/usage"},
 	"github.com/caddyserver":      {"postern/gateway"},
+	"github.com/mholt/acmez":      {"postern/gateway"},
+	"go.uber.org/zap":             {"postern/gateway"},
 	"github.com/knadh/koanf":      {"postern/config"},
 	"github.com/goccy/go-yaml":    {"postern/config"},
 	"modernc.org/sqlite":          {"postern/internal/store"},

@@ -48,3 +48,30 @@ func (c directoryCollector) Collect(to chan<- prometheus.Metric) {
 	}
 	to <- prometheus.MustNewConstMetric(directoryLag, prometheus.GaugeValue, stats.Lag.Seconds())
 }
+
+// certificateCollector asks for the ends of certificates when it is scraped. Its labels are the
+// domains of the configuration and of the certificate files that it names.
+type certificateCollector struct{ sources []certificates }
+
+var certificateExpiry = prometheus.NewDesc("postern_certificate_expiry_timestamp_seconds",
+	"When the certificate of the domain ends, in seconds since 1970; 0: there is none yet.", []string{"domain"}, nil)
+
+// Describe implements prometheus.Collector.
+func (certificateCollector) Describe(to chan<- *prometheus.Desc) { to <- certificateExpiry }
+
+// Collect implements prometheus.Collector. Where two listeners serve one domain, the end that comes
+// first counts.
+func (c certificateCollector) Collect(to chan<- prometheus.Metric) {
+	first := make(map[string]float64)
+	for _, s := range c.sources {
+		for domain, ends := range s.Expiries() {
+			at := float64(max(ends.Unix(), 0))
+			if known, twice := first[domain]; !twice || at < known {
+				first[domain] = at
+			}
+		}
+	}
+	for domain, at := range first {
+		to <- prometheus.MustNewConstMetric(certificateExpiry, prometheus.GaugeValue, at, domain)
+	}
+}

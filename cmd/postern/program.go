@@ -41,10 +41,13 @@ type program struct {
 	reloader  *reloader
 	loaded    atomic.Bool
 	serving   chan struct{} // closed when the first request can be answered
+	manager   serviceManager
 
 	ballast                                                          []byte
 	gatewayListener, adminListener, probesListener, redirectListener net.Listener
 	gatewayTLS, adminTLS                                             *tls.Config
+	certificates                                                     []certificates
+	managed                                                          *gateway.ManagedCertificates // nil: none come from a CA
 }
 
 // ballastSize is memory that counts as used and is never touched, so that the kernel never backs it.
@@ -56,7 +59,8 @@ const ballastSize = 8 << 20
 
 // build makes every part and binds every port; nothing is served yet. messages receives the log.
 func build(ctx context.Context, cfg *config.Config, s session, messages io.Writer) (_ *program, err error) {
-	p := &program{cfg: cfg, access: newLineWriter(messages), serving: make(chan struct{}), ballast: make([]byte, ballastSize)}
+	p := &program{cfg: cfg, access: newLineWriter(messages), serving: make(chan struct{}), ballast: make([]byte, ballastSize),
+		manager: newServiceManager(s.env)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, p.close())
@@ -95,7 +99,14 @@ func build(ctx context.Context, cfg *config.Config, s session, messages io.Write
 	if err := p.buildAdmin(metrics); err != nil {
 		return p, err
 	}
-	return p, p.listen(ctx)
+	if err := p.listen(ctx); err != nil {
+		return p, err
+	}
+	if err := p.openCertificates(); err != nil {
+		return p, err
+	}
+	metrics.MustRegister(certificateCollector{p.certificates})
+	return p, nil
 }
 
 func (p *program) directoryOptions() keys.DirectoryOptions {
@@ -144,16 +155,6 @@ func (p *program) controlServer(h http.Handler) *http.Server {
 
 // listen binds every port before anything is served, so that a taken one is found at once.
 func (p *program) listen(ctx context.Context) (err error) {
-	if p.cfg.TLS.CertFile != "" {
-		if p.gatewayTLS, err = loadTLS("tls", p.cfg.TLS.KeyPair); err != nil {
-			return err
-		}
-	}
-	if p.cfg.Admin.TLS.CertFile != "" {
-		if p.adminTLS, err = loadTLS("admin.tls", p.cfg.Admin.TLS); err != nil {
-			return err
-		}
-	}
 	for _, l := range []struct {
 		setting string
 		address config.Address
@@ -179,14 +180,6 @@ func (p *program) listen(ctx context.Context) (err error) {
 	return nil
 }
 
-func loadTLS(setting string, pair config.KeyPair) (*tls.Config, error) {
-	certificate, err := tls.LoadX509KeyPair(string(pair.CertFile), string(pair.KeyFile))
-	if err != nil {
-		return nil, fmt.Errorf("%s: load certificate: %w", setting, err)
-	}
-	return &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12}, nil
-}
-
 // serve loads the keys, serves until ctx ends or a part fails, then drains; the end of cut ends the
 // drain at once, which is an error. It closes everything.
 func (p *program) serve(ctx, cut context.Context) error {
@@ -200,7 +193,10 @@ func (p *program) serve(ctx, cut context.Context) error {
 	}
 	if p.redirectListener != nil {
 		_, port, _ := net.SplitHostPort(p.gatewayListener.Addr().String()) // a TCP listener's address always splits
-		group.Go(func() error { return p.gateway.ServeRedirect(p.redirectListener, port) })
+		group.Go(func() error { return p.gateway.ServeRedirect(p.redirectListener, port, p.prover()) })
+	}
+	for _, c := range p.certificates {
+		group.Go(func() error { return c.Run(work) })
 	}
 	group.Go(func() error {
 		if err := p.load(work, group); err != nil {
@@ -208,12 +204,14 @@ func (p *program) serve(ctx, cut context.Context) error {
 		}
 		p.log.Info("serving", "gateway", p.gatewayListener.Addr().String(), "admin", addressOf(p.adminListener), "version", buildVersion())
 		close(p.serving)
+		p.tellManager(managerReady)
 		return p.gateway.Serve(p.gatewayListener, p.gatewayTLS)
 	})
 
 	// The drain takes its time after ctx has ended, so the parts do not end with ctx.
 	select {
 	case <-ctx.Done():
+		p.tellManager(managerStopping)
 		p.log.Info("leaving: finishing running requests", "delay", p.cfg.Drain.Delay.String(), "timeout", p.cfg.Drain.Timeout.String())
 	case <-failed.Done():
 	}
@@ -239,6 +237,13 @@ func (p *program) serve(ctx, cut context.Context) error {
 		err = nil
 	}
 	return errors.Join(err, drained, p.close())
+}
+
+// tellManager tells systemd, if it wants to know. That it does not hear keeps nobody from serving.
+func (p *program) tellManager(state string) {
+	if err := p.manager.tell(state); err != nil {
+		p.log.Warn("systemd was not told, and may take the service for one that never started", "error", err)
+	}
 }
 
 // serveControl serves the admin or probes listener until it is closed.
@@ -315,6 +320,9 @@ func (p *program) Ready() error {
 // Degraded implements admin.Health.
 func (p *program) Degraded() []string {
 	degraded := p.reloader.degraded()
+	for _, c := range p.certificates {
+		degraded = append(degraded, c.Degraded()...)
+	}
 	if p.registry == nil {
 		return degraded
 	}
@@ -339,6 +347,9 @@ func (p *program) close() error {
 		if l != nil {
 			_ = l.Close() // closed by its server already when it served
 		}
+	}
+	if p.managed != nil {
+		p.managed.Close()
 	}
 	if p.limiter != nil {
 		errs = append(errs, p.limiter.Close())

@@ -25,6 +25,8 @@ type dialect struct {
 	// lockHead reads the change number and holds every other writer off until the transaction
 	// ends.
 	lockHead string
+	// now is the database's clock as an expression: microseconds since 1970.
+	now string
 	// placeholders rewrites the ? of a prepared statement into the database's own.
 	placeholders func(query string) string
 	// classify finds out what a driver's error means to our callers: one of the keys.Err… or nil

@@ -2,6 +2,9 @@
 // an SQL database, behind the contract keys.Store. Open is the way in; whoever holds the result
 // should hold it as a keys.Store, and everything that may be relied on is written there.
 //
+// Beside it there are blobs and leases for other parts of the program, which declare what they need
+// of them where they use it.
+//
 // One body of code serves every database. What differs between them (how connections are made,
 // which lock holds other writers off, what an error means) is in one file per database, today
 // sqlite.go, and in one folder of migrations per database. SQL elsewhere is portable: times are

@@ -135,6 +135,7 @@ func sqliteDialect() dialect {
 		goose:        goose.DialectSQLite3,
 		snapshot:     &sql.TxOptions{ReadOnly: true},
 		lockHead:     "SELECT seq FROM head WHERE id = 1", // BEGIN IMMEDIATE holds the lock already
+		now:          "CAST(unixepoch('subsec') * 1000000 AS INTEGER)",
 		placeholders: func(query string) string { return query },
 		classify:     classifySQLite,
 		damaged:      damagedSQLite,
