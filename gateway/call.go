@@ -35,6 +35,7 @@ type call struct {
 	preflight bool            // answered already
 	admitted  bool
 	code      keys.Code // final: why refused, or how the upstream failed
+	would     keys.Code // why refused, if the route did not only observe
 
 	set    *limitSet // whose state is in answer; nil when nothing is known
 	query  limiter.Query

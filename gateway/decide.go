@@ -56,6 +56,9 @@ func (c *call) guard(r *http.Request) *refusal {
 	if x := inspect(r, &c.request); x != nil {
 		return x
 	}
+	if c.request.odd != nil && !c.snapshot.table.lenient {
+		return c.request.odd
+	}
 	if c.crowded() {
 		x := refuse(keys.Overloaded)
 		x.retryAfter = time.Second
@@ -67,15 +70,26 @@ func (c *call) guard(r *http.Request) *refusal {
 // findRoute chooses the route by host and path. What the route does not take (an upgrade, an
 // encoded slash) is refused here, before anybody's credential is read.
 func (c *call) findRoute() *refusal {
+	if c.request.odd != nil {
+		return c.findOddRoute()
+	}
 	rt, x := c.snapshot.table.find(&c.request)
 	if rt != nil {
 		c.route = c.snapshot.routes[rt.index]
+		if x != nil && x.decision.Code == keys.BadRequest {
+			c.request.odd = x
+			return c.findOddRoute()
+		}
 	}
 	return x
 }
 
 // answerPreflight answers a CORS preflight, which is no call: it spends nothing and shows nothing.
+// A route that only observes leaves it to its upstream, which answered it before.
 func (c *call) answerPreflight(r *http.Request) bool {
+	if c.route.Observe {
+		return c.route.cors.isPreflight(r)
+	}
 	c.preflight = c.route.cors.preflight(&c.response, r, c.id)
 	return c.preflight
 }
@@ -101,7 +115,7 @@ func (c *call) authenticate() *refusal {
 	switch code {
 	case keys.Admitted:
 	case keys.InvalidCredentials:
-		if wait := c.gateway.failures.Record(c.address, c.now); wait > 0 {
+		if wait := c.failed(); wait > 0 {
 			x := refuse(keys.TooManyFailures)
 			x.retryAfter = wait
 			return x
@@ -122,6 +136,15 @@ func (c *call) authenticate() *refusal {
 		return x
 	}
 	return nil
+}
+
+// failed counts a wrong credential against its address, and returns for how long that has had too many.
+// On a route that only observes it counts nothing, as nothing is spent there in vain.
+func (c *call) failed() time.Duration {
+	if c.route.Observe {
+		return c.gateway.failures.Peek(c.address, c.now)
+	}
+	return c.gateway.failures.Record(c.address, c.now)
 }
 
 // checkAddress holds the address against the route's and the credential's lists.
