@@ -27,6 +27,8 @@ type call struct {
 	address netip.Addr // whom we take the caller for
 	proxied bool       // a trusted proxy sits between
 
+	step      step   // of the decision, the one begun last
+	trial     *trial // what is explained; nil for a request
 	request   inspected
 	route     *liveRoute // nil until routed
 	presented presented
