@@ -113,7 +113,7 @@ func (p *program) buildAdmin(metrics *prometheus.Registry) error {
 		KeyExpression: p.install.format.Expression(),
 	}
 	if p.registry != nil {
-		options.Registry = p.registry
+		options.Registry, options.DataPath = p.registry, p.gateway
 	}
 	handler, err := admin.New(options)
 	if err != nil {

@@ -54,6 +54,7 @@ func newRoot(s session) *cobra.Command {
 		newInit(g),
 		newRun(g),
 		newValidate(g),
+		newExplain(g),
 		newKeys(g),
 		newTokens(g),
 		newHealth(g),
