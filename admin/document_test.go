@@ -100,7 +100,7 @@ func TestDocumentListsExactlyTheRouteTable(t *testing.T) {
 		}
 	}
 	srv := s.handler.(*server)
-	routes := slices.Concat(srv.probeRoutes(), srv.documentRoutes(), srv.keyRoutes())
+	routes := slices.Concat(srv.probeRoutes(), srv.documentRoutes(), srv.keyRoutes(), srv.explainRoutes())
 	var table []string
 	for _, rt := range routes {
 		path := strings.TrimSuffix(rt.path, "{$}")
@@ -209,6 +209,9 @@ func TestAnswersFollowTheDocument(t *testing.T) {
 	check("post", "/v1/keys/{id}/revoke", "/v1/keys/{id}/revoke", s.do("POST", "/v1/keys/key_000000000001/revoke", ""))
 	check("post", "/v1/tokens", "/v1/tokens", s.do("POST", "/v1/tokens", `{"name":"a","roles":["viewer"]}`))
 	check("get", "/v1/tokens", "/v1/tokens", s.do("GET", "/v1/tokens", ""))
+	check("post", "/v1/explain", "/v1/explain", s.do("POST", "/v1/explain", `{"path":"/orders/"}`))
+	check("post", "/v1/explain wrong", "/v1/explain", s.do("POST", "/v1/explain", `{"path":"orders"}`))
+	check("get", "/v1/keys/{id}/limits", "/v1/keys/{id}/limits", s.do("GET", "/v1/keys/key_000000000001/limits", ""))
 	check("get", "/readyz", "/readyz", s.do("GET", "/readyz", ""))
 	check("get", "/livez", "/livez", s.do("GET", "/livez", ""))
 	check("get", "/", "/", s.do("GET", "/", ""))

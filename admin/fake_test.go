@@ -64,7 +64,7 @@ func newFake() *fakeRegistry {
 		cap:    1000,
 		actors: map[string]keys.Actor{
 			operatorText: actor("tok_operator0000", "", set(keys.KeysRead, keys.KeysReadAny, keys.KeysGenerate, keys.KeysGenerateAny,
-				keys.KeysRevoke, keys.KeysRevokeAny, keys.TokensManage)),
+				keys.KeysRevoke, keys.KeysRevokeAny, keys.TokensManage, keys.ExplainDecision)),
 			developerText: actor("tok_developer000", "acme", set(keys.KeysRead, keys.KeysGenerate, keys.KeysRevoke)),
 			viewerText:    actor("tok_viewer000000", "acme", set(keys.KeysRead)),
 			tokenlessText: actor("tok_powerless000", "acme", set()),
@@ -80,6 +80,13 @@ func (f *fakeRegistry) begin(a keys.Actor) error {
 	}
 	f.actor = a
 	return f.fail
+}
+
+func (f *fakeRegistry) MayExplain(a keys.Actor, q keys.Question) (keys.Question, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	q.Tenant = a.Tenant
+	return q, f.begin(a)
 }
 
 func (f *fakeRegistry) Now() time.Time { return f.now }

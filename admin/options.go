@@ -21,13 +21,24 @@ type Registry interface {
 	CreateToken(ctx context.Context, a keys.Actor, in keys.NewToken) (keys.GeneratedToken, error)
 	RevokeToken(ctx context.Context, a keys.Actor, id keys.TokenID) (keys.Token, error)
 	Tokens(ctx context.Context, a keys.Actor, f keys.TokenFilter) (keys.TokenPage, error)
+	MayExplain(a keys.Actor, q keys.Question) (keys.Question, error)
 	Now() time.Time
 	Catalog() *keys.Catalog
+}
+
+// DataPath is what the REST API asks of the gateway; gateway.Gateway implements it. It changes nothing
+// there. Both methods wrap keys.ErrNotFound where there is no such key.
+type DataPath interface {
+	// Explain tells how a call would be decided now.
+	Explain(q keys.Question) (keys.Explanation, error)
+	// Limits tells where the limits of a key stand now.
+	Limits(id keys.CredentialID) ([]keys.LimitState, error)
 }
 
 // Options are the parts an admin API is built from.
 type Options struct {
 	Registry Registry // nil with store: none: then only health, metrics and the document are served
+	DataPath DataPath // nil: what needs it is not served
 	Health   Health   // required
 	// Configuration shows and reloads gateway.yaml; nil: neither it nor what it declares is served.
 	Configuration Configuration

@@ -57,6 +57,14 @@ func (s *server) keyRoutes() []route {
 	}
 }
 
+// explainRoutes ask the data path.
+func (s *server) explainRoutes() []route {
+	return []route{
+		{http.MethodPost, "/v1/explain", "explain", needs(keys.ExplainDecision), act(s.explain), "Explain a decision", explainDoc},
+		{http.MethodGet, "/v1/keys/{id}/limits", "show-key-limits", needs(keys.KeysRead, keys.KeysReadAny), act(s.keyLimits), "Show a key's limits", keyLimitsDoc},
+	}
+}
+
 // documentRoutes are what tells a newcomer where he is.
 func (s *server) documentRoutes() []route {
 	return []route{

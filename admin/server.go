@@ -37,6 +37,9 @@ func New(o Options) (http.Handler, error) {
 	routes = append(routes, s.documentRoutes()...)
 	if o.Registry != nil {
 		routes = append(routes, s.keyRoutes()...)
+		if o.DataPath != nil {
+			routes = append(routes, s.explainRoutes()...)
+		}
 	}
 	if o.Registry != nil && o.Configuration != nil {
 		routes = append(routes, s.configurationRoutes()...)

@@ -34,6 +34,7 @@ type site struct {
 	health   *fakeHealth
 	clock    time.Time
 	log      *bytes.Buffer
+	data     *fakeDataPath
 	handler  http.Handler
 	url      string
 }
@@ -41,11 +42,11 @@ type site struct {
 // newSite serves the API on a loopback port; change may alter the options first.
 func newSite(t *testing.T, change ...func(*Options)) *site {
 	t.Helper()
-	s := &site{t: t, registry: newFake(), health: &fakeHealth{}, clock: time.Date(2026, 11, 21, 10, 0, 0, 0, time.UTC), log: &bytes.Buffer{}}
+	s := &site{t: t, registry: newFake(), health: &fakeHealth{}, clock: time.Date(2026, 11, 21, 10, 0, 0, 0, time.UTC), log: &bytes.Buffer{}, data: &fakeDataPath{}}
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "postern_probe", Help: "For the test."}, func() float64 { return 7 }))
 	o := Options{
-		Registry: s.registry, Health: s.health, Metrics: metrics, Version: "1.2.3",
+		Registry: s.registry, DataPath: s.data, Health: s.health, Metrics: metrics, Version: "1.2.3",
 		Log: slog.New(slog.NewJSONHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Now: func() time.Time { return s.clock },
 	}

@@ -34,25 +34,13 @@ type Route struct {
 	AcceptTest        bool            `yaml:"accept_test" default:"false"`
 	ForwardCredential bool            `yaml:"forward_credential" default:"false"`
 	OnLoss            string          `yaml:"on_loss" enum:"local|deny|allow"` // limiter.on_loss when not written
-	Enforce           Enforce         `yaml:"enforce" default:"true"`
+	Enforce           bool            `yaml:"enforce" default:"true"`          // false: observe
 }
 
 // Scopes are what each method needs: all that are listed. The key "*" stands for every method
 // without an entry of its own; a method that has neither is refused. Nil only on public routes,
 // and then any method is taken.
 type Scopes map[string][]string
-
-// Enforce is true: a route that only observes is not available in this version.
-type Enforce bool
-
-func (e *Enforce) decode(d *decoder, n *node, p path) {
-	var enforce bool
-	d.bool(elem(&enforce), n, p)
-	if n.text == "false" && !d.broken(p...) {
-		d.problem(n.at, p, "a route that only observes is not available in this version", "write true, or remove the line")
-	}
-	*e = Enforce(enforce)
-}
 
 func (s *Scopes) decode(d *decoder, n *node, p path) {
 	if !d.isKind(n, mapping, p) {
@@ -102,6 +90,7 @@ func (d *decoder) checkRoutes(c *Config) {
 			d.checkCORS(r.CORS, p.to("cors"))
 		}
 	}
+	d.checkObserving(c)
 }
 
 // inOrder sorts names under a section by where they stand in the file.

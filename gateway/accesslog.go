@@ -35,17 +35,22 @@ func (c *call) logAccess(end End) {
 		slog.Int64("sent", end.Sent),
 		slog.String("address", c.addressText()),
 	}
+	fields := attrs[:len(attrs)-1]
+	if c.would != "" {
+		attrs[len(attrs)-1] = slog.String("would_refuse", string(c.would))
+		fields = attrs[:]
+	}
 	// Straight to the handler: a Logger would walk the stack for a source line that says nothing.
 	// A group without a name is written as its members; it saves the record an allocation.
 	line := slog.NewRecord(c.begun.Add(end.Duration), level, "request", 0)
-	line.AddAttrs(slog.Attr{Value: slog.GroupValue(attrs[:]...)})
+	line.AddAttrs(slog.Attr{Value: slog.GroupValue(fields...)})
 	_ = handler.Handle(ctx, line) // there is nobody to tell
 	*attrs = loggedAttrs{}
 }
 
 // loggedAttrs are what an access line says. They are reused, so the handler must be done with them
 // when it returns, as slog's own are.
-type loggedAttrs [11]slog.Attr
+type loggedAttrs [12]slog.Attr // the last only where a route observes
 
 // addressText is the caller's address, without allocating where no proxy stands between.
 func (c *call) addressText() string {

@@ -20,13 +20,17 @@ var (
 // spent waiting for the client counts, not time in which the upstream takes nothing.
 const bodyPatience = 5 * time.Second
 
+// observedPatience is the same on routes that only observe: as long as servers usually wait.
+const observedPatience = time.Minute
+
 // requestBody bounds and counts the body that goes upstream. The transport may still be reading
 // it when the handler returns, so it is never pooled, and after close it touches no deadline.
 type requestBody struct {
 	body    io.ReadCloser
 	control *http.ResponseController
 	limit   int64         // bytes, < 0: unlimited
-	share   int64         // bytes that must come within bodyPatience
+	share   int64         // bytes that must come within patience
+	pause   time.Duration // the patience
 	waited  time.Duration // for the present share
 	came    int64         // of the present share
 	ended   atomic.Bool   // it was read to its end
@@ -49,12 +53,17 @@ func (c *call) newBody(r *http.Request) *requestBody {
 		// means a test's recorder.
 		_ = control.EnableFullDuplex()
 	}
-	return &requestBody{
+	b := &requestBody{
 		body:    r.Body,
 		control: control,
 		limit:   c.route.MaxBody,
 		share:   int64(c.gateway.limits.MinBodyRate) * int64(bodyPatience/time.Second),
+		pause:   bodyPatience,
 	}
+	if c.route.Observe {
+		b.limit, b.pause = -1, observedPatience
+	}
+	return b
 }
 
 // Read implements io.Reader.
@@ -66,7 +75,7 @@ func (b *requestBody) Read(p []byte) (int, error) {
 		return 0, io.EOF
 	}
 	begin := time.Now()
-	if !b.deadline(begin.Add(bodyPatience - b.waited)) {
+	if !b.deadline(begin.Add(b.pause - b.waited)) {
 		return 0, http.ErrBodyReadAfterClose
 	}
 	if b.limit >= 0 && int64(len(p)) > b.limit-b.read+1 {

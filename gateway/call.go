@@ -27,6 +27,8 @@ type call struct {
 	address netip.Addr // whom we take the caller for
 	proxied bool       // a trusted proxy sits between
 
+	step      step   // of the decision, the one begun last
+	trial     *trial // what is explained; nil for a request
 	request   inspected
 	route     *liveRoute // nil until routed
 	presented presented
@@ -35,6 +37,7 @@ type call struct {
 	preflight bool            // answered already
 	admitted  bool
 	code      keys.Code // final: why refused, or how the upstream failed
+	would     keys.Code // why refused, if the route did not only observe
 
 	set    *limitSet // whose state is in answer; nil when nothing is known
 	query  limiter.Query

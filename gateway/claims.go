@@ -4,7 +4,8 @@ import "net/http"
 
 // cleanUpstreamHeaders deletes from an outgoing request what only we may say: our identity
 // headers, and every claim about the caller's address and the request's original form. Names are
-// compared folded (_ . and - alike, any case), because CGI-like upstreams read them so. Call it
+// compared folded (all but letters and digits alike, any case), because CGI-like upstreams read them so,
+// and routes that only observe let such names pass. Call it
 // first in Rewrite, on every route, public ones too; then set ours.
 func cleanUpstreamHeaders(h http.Header) {
 	for name := range h {
@@ -47,7 +48,8 @@ func foldedPrefix(name, want string) bool {
 		switch {
 		case 'A' <= c && c <= 'Z':
 			c |= 0x20
-		case c == '_' || c == '.':
+		case 'a' <= c && c <= 'z', '0' <= c && c <= '9':
+		default:
 			c = '-'
 		}
 		if c != want[i] {

@@ -60,8 +60,7 @@ func newCORS(c *CORS, methods []string, carriers *carriers, legacy bool) (*cors,
 // preflight answers r completely and returns true if it is a preflight. It comes before
 // credentials, which browsers never send with one.
 func (c *cors) preflight(w http.ResponseWriter, r *http.Request, requestID string) bool {
-	if c == nil || r.Method != http.MethodOptions || first(r.Header["Origin"]) == "" ||
-		first(r.Header["Access-Control-Request-Method"]) == "" {
+	if !c.isPreflight(r) {
 		return false
 	}
 	h := w.Header()
@@ -79,6 +78,11 @@ func (c *cors) preflight(w http.ResponseWriter, r *http.Request, requestID strin
 	}
 	w.WriteHeader(http.StatusNoContent)
 	return true
+}
+
+func (c *cors) isPreflight(r *http.Request) bool {
+	return c != nil && r.Method == http.MethodOptions && first(r.Header["Origin"]) != "" &&
+		first(r.Header["Access-Control-Request-Method"]) != ""
 }
 
 // decorate sets the CORS headers of an answer that is no preflight's. What the upstream said about

@@ -12,8 +12,9 @@ import (
 
 // decide is the life of a request up to the verdict: nil, and the request may pass, or why not.
 // The order of its steps is the security policy. Nothing is spent before the last of them, and no
-// step reads what an earlier one has not made unambiguous.
+// step reads what an earlier one has not made unambiguous. Explain runs it too, see explain.go.
 func (c *call) decide(r *http.Request) *refusal {
+	c.step = stepGuard
 	if x := c.guard(r); x != nil { // is this one unambiguous request, and may it be looked at now?
 		return x
 	}
@@ -27,29 +28,37 @@ func (c *call) decide(r *http.Request) *refusal {
 // decideByPolicy is the part of decide that a reload may have to repeat: it changes nothing until its
 // last step, which spends only if it admits.
 func (c *call) decideByPolicy(r *http.Request) *refusal {
+	c.step = stepRoute
 	if x := c.findRoute(); x != nil { // to a route, in a shape that the route takes?
 		return x
 	}
+	c.step = stepPreflight
 	if c.answerPreflight(r) { // browsers ask without credentials
 		return nil
 	}
+	c.step = stepBody
 	if x := c.announcedBody(r); x != nil { // does it say that its body is too large?
 		return x
 	}
 	if !c.route.Public {
+		c.step = stepCredential
 		if x := c.findCredential(r); x != nil { // what does it show?
 			return x
 		}
+		c.step = stepAuthenticate
 		if x := c.authenticate(); x != nil { // who is that?
 			return x
 		}
 	}
+	c.step = stepAddress
 	if x := c.checkAddress(); x != nil { // may he call from there?
 		return x
 	}
+	c.step = stepScopes
 	if x := c.checkScopes(r.Method); x != nil { // may he do that?
 		return x
 	}
+	c.step = stepLimits
 	return c.checkLimits() // how much may he still?
 }
 
@@ -80,6 +89,9 @@ func (c *call) guard(r *http.Request) *refusal {
 	if x := inspect(r, &c.request); x != nil {
 		return x
 	}
+	if c.request.odd != nil && !c.snapshot.table.lenient {
+		return c.request.odd
+	}
 	if c.crowded() {
 		x := refuse(keys.Overloaded)
 		x.retryAfter = time.Second
@@ -91,15 +103,26 @@ func (c *call) guard(r *http.Request) *refusal {
 // findRoute chooses the route by host and path. What the route does not take (an upgrade, an
 // encoded slash) is refused here, before anybody's credential is read.
 func (c *call) findRoute() *refusal {
+	if c.request.odd != nil {
+		return c.findOddRoute()
+	}
 	rt, x := c.snapshot.table.find(&c.request)
 	if rt != nil {
 		c.route = c.snapshot.routes[rt.index]
+		if x != nil && x.decision.Code == keys.BadRequest {
+			c.request.odd = x
+			return c.findOddRoute()
+		}
 	}
 	return x
 }
 
 // answerPreflight answers a CORS preflight, which is no call: it spends nothing and shows nothing.
+// A route that only observes leaves it to its upstream, which answered it before.
 func (c *call) answerPreflight(r *http.Request) bool {
+	if c.route.Observe {
+		return c.route.cors.isPreflight(r)
+	}
 	c.preflight = c.route.cors.preflight(&c.response, r, c.id)
 	return c.preflight
 }
@@ -115,17 +138,21 @@ func (c *call) announcedBody(r *http.Request) *refusal {
 
 // findCredential takes the one credential that the request carries in a place the route accepts.
 func (c *call) findCredential(r *http.Request) *refusal {
-	return c.route.carriers.find(r, c.gateway.format, &c.presented)
+	x := c.route.carriers.find(r, c.gateway.format, &c.presented)
+	if c.trial != nil {
+		return c.trial.present(c, x)
+	}
+	return x
 }
 
 // authenticate asks the directory. Wrong credentials count against the address they come from, and
 // only theirs: the throttle is not asked before a credential proved wrong.
 func (c *call) authenticate() *refusal {
-	principal, code := c.gateway.directory.Authenticate(c.presented.Presented, c.now)
+	principal, code := c.identity()
 	switch code {
 	case keys.Admitted:
 	case keys.InvalidCredentials:
-		if wait := c.gateway.failures.Record(c.address, c.now); wait > 0 {
+		if wait := c.failed(); wait > 0 {
 			x := refuse(keys.TooManyFailures)
 			x.retryAfter = wait
 			return x
@@ -146,6 +173,25 @@ func (c *call) authenticate() *refusal {
 		return x
 	}
 	return nil
+}
+
+func (c *call) identity() (*keys.Principal, keys.Code) {
+	if c.trial != nil {
+		return c.trial.identity(c)
+	}
+	return c.gateway.directory.Authenticate(c.presented.Presented, c.now)
+}
+
+// failed counts a wrong credential against its address, and returns for how long that has had too many.
+// On a route that only observes it counts nothing, as nothing is spent there in vain.
+func (c *call) failed() time.Duration {
+	if c.trial.blind() {
+		return 0
+	}
+	if c.trial != nil || c.route.Observe {
+		return c.gateway.failures.Peek(c.address, c.now)
+	}
+	return c.gateway.failures.Record(c.address, c.now)
 }
 
 // checkAddress holds the address against the route's and the credential's lists.

@@ -56,6 +56,7 @@ type snapshot struct {
 	refuser         refuser
 	trusted         []netip.Prefix
 	legacyRateLimit bool
+	tenantCounters  bool
 }
 
 // errDraining is why a gateway that is being shut down is not ready.
@@ -129,6 +130,7 @@ func (g *Gateway) Prepare(p *Policy) (enforce func(), err error) {
 		refuser:         refuser{contact: p.Contact},
 		trusted:         p.TrustedProxies,
 		legacyRateLimit: p.LegacyRateLimit,
+		tenantCounters:  p.TenantCounters,
 	}
 	needed := make(map[transportKind]bool)
 	for _, rt := range routes.all() {

@@ -26,11 +26,26 @@ type inspected struct {
 	rawPath      string // as sent
 	encodedSlash bool   // rawPath holds %2F: only for routes that allow it
 	websocket    bool   // asks for the upgrade to websocket: only for routes that allow it
+
+	// odd is the first finding that a route which only observes may let pass, see observe.go; then
+	// path may be empty. nil for a request that has one reading only.
+	odd      *refusal
+	passable bool // a route was found that lets it pass
+	hostless bool // HTTP/1.0 without Host
+}
+
+// note keeps a finding that is no danger to how the request is framed. Whoever calls inspect refuses
+// it, unless the route only observes.
+func (in *inspected) note(x *refusal) {
+	if in.odd == nil {
+		in.odd = x
+	}
 }
 
 // inspect tells whether r is one unambiguous request, and fills in. It runs first on every
-// listener and protocol, exactly once per request. It does not allocate for a request that it lets
-// pass, unless its path holds escapes or its host capitals.
+// listener and protocol, exactly once per request. What it returns stands everywhere; what it leaves
+// in in.odd, on every route that enforces. It does not allocate for a request that it lets pass,
+// unless its path holds escapes or its host capitals.
 func inspect(r *http.Request, in *inspected) *refusal {
 	*in = inspected{}
 	w := wireOf(r.Context())
@@ -45,7 +60,11 @@ func inspect(r *http.Request, in *inspected) *refusal {
 	switch r.Method {
 	case "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS":
 	default:
-		return ambiguous("The request's method is not one of GET, HEAD, POST, PUT, PATCH, DELETE and OPTIONS, in capitals.")
+		x := ambiguous("The request's method is not one of GET, HEAD, POST, PUT, PATCH, DELETE and OPTIONS, in capitals.")
+		if !foreignMethod(r.Method) {
+			return x
+		}
+		in.note(x)
 	}
 	if x := inspectTarget(r, w != nil, in); x != nil {
 		return x
@@ -82,18 +101,26 @@ func inspectTarget(r *http.Request, watched bool, in *inspected) *refusal {
 	raw, query, _ := strings.Cut(target, "?")
 	path, encodedSlash, why := decodePath(raw)
 	if why != "" {
-		return ambiguous(why)
+		if x := blank(raw); x != nil {
+			return x
+		}
+		in.note(ambiguous(why))
 	}
 	// net/url has decoded it as well, and others down the line rely on that.
-	if r.URL.Path != path || r.URL.RawQuery != query || r.URL.Fragment != "" {
+	if why == "" && r.URL.Path != path || r.URL.RawQuery != query || r.URL.Fragment != "" {
 		return ambiguous("The request target can be read in two ways.")
 	}
 	for i := 0; i < len(query); i++ {
 		if c := query[i]; c <= ' ' || c >= 0x7f || c == '#' {
-			if c > 0x7f {
-				return ambiguous("The query contains bytes beyond ASCII; escape them.")
+			if x := blank(query); x != nil {
+				return x
 			}
-			return ambiguous("The query contains a " + nameByte(c) + "; escape it.")
+			if c > 0x7f {
+				in.note(ambiguous("The query contains bytes beyond ASCII; escape them."))
+			} else {
+				in.note(ambiguous("The query contains a " + nameByte(c) + "; escape it."))
+			}
+			break
 		}
 	}
 	in.path, in.rawPath, in.encodedSlash = path, raw, encodedSlash
@@ -108,7 +135,12 @@ func inspectHost(r *http.Request, in *inspected) *refusal {
 	}
 	host, ok := parseHost(r.Host)
 	if !ok {
-		return ambiguous("The request names no valid host.")
+		x := ambiguous("The request names no valid host.")
+		if r.Host != "" || !(r.ProtoMajor == 1 && r.ProtoMinor == 0) {
+			return x
+		}
+		in.hostless = true
+		in.note(x)
 	}
 	in.host = host
 	return nil
@@ -186,7 +218,11 @@ func inspectHeaders(r *http.Request, in *inspected) *refusal {
 	fields, size := 0, len(r.RequestURI)+len(r.Host)
 	for name, values := range r.Header {
 		if !plainName(name) {
-			return ambiguous("A header name has characters other than letters, digits and hyphens.")
+			x := ambiguous("A header name has characters other than letters, digits and hyphens.")
+			if framing(name) {
+				return x
+			}
+			in.note(x)
 		}
 		fields += len(values)
 		for _, v := range values {
@@ -196,7 +232,7 @@ func inspectHeaders(r *http.Request, in *inspected) *refusal {
 		case "Authorization", "X-Api-Key", "X-Client-Id", "X-Client-Secret", "Content-Type", "Origin",
 			"Access-Control-Request-Method", "Sec-Websocket-Key", "Sec-Websocket-Version":
 			if len(values) > 1 {
-				return ambiguous("The header " + name + " is sent twice.")
+				in.note(ambiguous("The header " + name + " is sent twice."))
 			}
 		case "Content-Length":
 			if len(values) != 1 || values[0] == "" || !digits(values[0]) {
@@ -214,7 +250,7 @@ func inspectHeaders(r *http.Request, in *inspected) *refusal {
 				return ambiguous("Expect is something other than 100-continue.")
 			}
 		case "X-Http-Method-Override", "X-Http-Method", "X-Method-Override":
-			return ambiguous("The header " + name + " names another method than the request; use the method itself.")
+			in.note(ambiguous("The header " + name + " names another method than the request; use the method itself."))
 		case "Http2-Settings":
 			return ambiguous("Upgrading to HTTP/2 in the clear is not supported.")
 		case "Connection":
@@ -231,7 +267,7 @@ func inspectHeaders(r *http.Request, in *inspected) *refusal {
 	if fields > maxHeaderFields || size > maxHeaderBytes {
 		x := refuse(keys.HeadersTooLarge)
 		x.closeConn = true
-		return x
+		in.note(x)
 	}
 	if len(r.Trailer) > 0 {
 		return ambiguous("The request announces trailers; they are not accepted.")

@@ -27,8 +27,11 @@ func (c *call) setIdentity(h http.Header) {
 		values = append(values, value)
 		h[name] = values[len(values)-1 : len(values) : len(values)]
 	}
-	set(headerRequestID, c.id)
-	if v := h[headerTraceparent]; len(v) != 1 || !saneTrace(v[0]) {
+	observe := c.route.Observe // then what the caller says of these passes
+	if !observe || len(h[headerRequestID]) == 0 {
+		set(headerRequestID, c.id)
+	}
+	if v := h[headerTraceparent]; (len(v) != 1 || !saneTrace(v[0])) && !(observe && len(v) > 0) {
 		set(headerTraceparent, c.trace)
 		delete(h, "Tracestate") // it belongs to the traceparent that was not there
 	}
@@ -36,7 +39,7 @@ func (c *call) setIdentity(h http.Header) {
 	set(headerForwardedHost, c.inbound.Host)
 	set(headerForwardedProto, c.forwardedProto())
 	p := c.principal
-	if p == nil {
+	if p == nil || c.would != "" {
 		return
 	}
 	set(headerKeyID, string(p.ID))

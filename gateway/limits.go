@@ -174,6 +174,9 @@ func (c *call) checkLimits() *refusal {
 			" units, more than the limit " + set.tooSmall + " ever allows."
 		return x
 	}
+	if c.trial != nil {
+		return c.trial.checkLimits(c, set)
+	}
 	begin := time.Now()
 	set.query(&c.query, c.principal, c.subject, c.route.Cost, c.now)
 	// A count once begun is not torn by a client that hangs up, so his context has no say.
@@ -217,7 +220,12 @@ func (c *call) limiterFailed(err error) *refusal {
 	if c.gateway.alarm.due() {
 		c.gateway.log.Error("the limiter cannot answer", "error", err, "request_id", c.id)
 	}
-	if c.route.OnLoss == OnLossAllow {
+	return c.route.withoutLimiter()
+}
+
+// withoutLimiter is what the route says for when the limiter cannot answer.
+func (rt *route) withoutLimiter() *refusal {
+	if rt.OnLoss == OnLossAllow {
 		return nil
 	}
 	x := refuse(keys.LimiterUnavailable)

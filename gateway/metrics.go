@@ -17,6 +17,7 @@ import (
 type metrics struct {
 	requests  *prometheus.CounterVec // route, method, code
 	decisions *prometheus.CounterVec // route, code
+	would     *prometheus.CounterVec // route, code
 	duration  prometheus.Histogram
 	upstream  prometheus.Histogram
 	overhead  prometheus.Histogram
@@ -45,6 +46,9 @@ func newMetrics(r prometheus.Registerer, l limiter.Limiter) (*metrics, error) {
 		decisions: prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "postern",
 			Name: "decisions_total", Help: "Decisions, by route and code (admitted, or why refused)."},
 			[]string{"route", "code"}),
+		would: prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "postern",
+			Name: "would_refuse_total", Help: "Requests that passed because their route only observes, by route and the code they would have been refused with."},
+			[]string{"route", "code"}),
 		duration: prometheus.NewHistogram(histogram("request_duration_seconds",
 			"Time from a request's headers to the end of its answer.", 250e-6)),
 		upstream: prometheus.NewHistogram(histogram("upstream_duration_seconds",
@@ -59,7 +63,7 @@ func newMetrics(r prometheus.Registerer, l limiter.Limiter) (*metrics, error) {
 	if r == nil {
 		return m, nil
 	}
-	for _, c := range []prometheus.Collector{m.requests, m.decisions, m.duration, m.upstream,
+	for _, c := range []prometheus.Collector{m.requests, m.decisions, m.would, m.duration, m.upstream,
 		m.overhead, limiterDuration, m.degraded} {
 		if err := r.Register(c); err != nil {
 			return nil, fmt.Errorf("register metrics: %w", err)
@@ -84,6 +88,7 @@ type routeMetrics struct {
 	admitted  prometheus.Counter
 	requests  counters[requestKey]
 	decisions counters[string]
+	would     counters[string]
 }
 
 type requestKey struct {
@@ -138,6 +143,9 @@ func (c *call) observe(end End) {
 	} else if c.code != "" {
 		rm.decisions.get(string(c.code), rm.decision).Inc()
 	}
+	if c.would != "" {
+		rm.would.get(string(c.would), rm.wouldRefuse).Inc()
+	}
 	m := c.gateway.metrics
 	m.duration.Observe(end.Duration.Seconds())
 	if c.sent.IsZero() {
@@ -158,6 +166,10 @@ func (rm *routeMetrics) request(k requestKey) prometheus.Counter {
 
 func (rm *routeMetrics) decision(code string) prometheus.Counter {
 	return rm.metrics.decisions.WithLabelValues(rm.name, code)
+}
+
+func (rm *routeMetrics) wouldRefuse(code string) prometheus.Counter {
+	return rm.metrics.would.WithLabelValues(rm.name, code)
 }
 
 // methodLabel keeps strangers' methods out of the metrics.

@@ -99,6 +99,9 @@ type Route struct {
 	AcceptTest        bool
 	ForwardCredential bool
 	OnLoss            OnLoss
+	// Observe lets pass what is refused: the would-be refusal is counted and logged, spends nothing,
+	// and the upstream gets the request as it would without us. See observe.go for what does not pass.
+	Observe bool
 }
 
 // OnLoss is what happens to a route's requests while the limiter cannot answer.
@@ -157,6 +160,8 @@ type Call struct {
 	Cost      int64
 	Principal *keys.Principal // nil when nobody was proved
 	Code      keys.Code
+	// WouldRefuse is why the call would have been refused if its route did not only observe.
+	WouldRefuse keys.Code
 }
 
 // End is how a request ended.

@@ -51,7 +51,11 @@ func rewrite(pr *httputil.ProxyRequest) {
 	c, out := callOf(pr.In.Context()), pr.Out
 	target := c.route.target()
 	out.URL.Scheme, out.URL.Host = target.Scheme, target.Host
-	out.URL.Path, out.URL.RawPath = c.route.upstreamPath(target, &c.request)
+	if c.route.asCame {
+		setRawPath(out.URL, c.request.rawPath)
+	} else {
+		out.URL.Path, out.URL.RawPath = c.route.upstreamPath(target, &c.request)
+	}
 	out.URL.RawQuery = joinQuery(target.RawQuery, pr.In.URL.RawQuery) // ReverseProxy drops what it cannot parse
 	if !c.route.KeepHost {
 		out.Host = ""

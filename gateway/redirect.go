@@ -35,8 +35,11 @@ func (g *Gateway) redirect(w http.ResponseWriter, r *http.Request, httpsPort str
 	c.identify(r, false)
 	var in inspected
 	x := inspect(r, &in)
-	if x == nil && prove != nil && prove(w, r, in.host) {
+	if x == nil && in.odd == nil && prove != nil && prove(w, r, in.host) {
 		return
+	}
+	if x == nil {
+		x = in.odd
 	}
 	if x == nil && !snapshot.table.knows(in.host) {
 		x = refuse(keys.RouteNotFound)

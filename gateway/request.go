@@ -19,9 +19,9 @@ func (g *Gateway) serveHTTP(w http.ResponseWriter, r *http.Request) {
 	c := g.begin(w, r)
 	c.enter()
 	defer c.end()
-	x := c.decide(r)
+	x := c.overlook(c.decide(r))
 	if x == nil && !c.preflight {
-		x = c.recordAdmission(r.Context())
+		x = c.overlook(c.recordAdmission(r.Context()))
 	}
 	c.settle(x)
 	switch {
@@ -56,7 +56,7 @@ func (c *call) record() Call {
 	}
 	return Call{
 		RequestID: c.id, Time: c.now, Route: c.routeName(), Method: c.inbound.Method,
-		Cost: cost, Principal: c.principal, Code: c.code,
+		Cost: cost, Principal: c.principal, Code: c.code, WouldRefuse: c.would,
 	}
 }
 
@@ -138,6 +138,7 @@ func (c *call) tell() {
 	end := End{Status: c.response.status, Sent: c.response.sent, Duration: took}
 	if c.body != nil {
 		end.Received, _ = c.body.finish()
+		c.noteLargeBody(end.Received)
 	}
 	c.gateway.streams.remove(c.stream)
 	c.wasCut()

@@ -28,7 +28,9 @@ var (
 // WriteHeader implements http.ResponseWriter.
 func (w *responseWriter) WriteHeader(status int) {
 	if status >= 100 && status < 200 && status != http.StatusSwitchingProtocols {
-		withoutOurs(w.Header())
+		if !w.call.observes() {
+			withoutOurs(w.Header())
+		}
 		w.ResponseWriter.WriteHeader(status)
 		return
 	}
@@ -97,12 +99,15 @@ func (w *responseWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter 
 // stamp adds what every answer of ours carries.
 func (c *call) stamp(h http.Header, status int) {
 	values := c.slab.take(6)
-	if c.set != nil {
+	observes := c.observes()
+	if c.set != nil && !(observes && answersLimits(h)) {
 		c.setRateHeaders(h, values)
 	}
-	values[5] = c.id
-	h[headerRequestID] = values[5:6:6]
-	if c.admitted && c.route.cors != nil {
+	if !observes || len(h[headerRequestID]) == 0 {
+		values[5] = c.id
+		h[headerRequestID] = values[5:6:6]
+	}
+	if c.admitted && c.route.cors != nil && !observes {
 		c.route.cors.decorate(h, c.inbound)
 	}
 	if c.admitted {

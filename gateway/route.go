@@ -18,6 +18,8 @@ type route struct {
 	allow      string   // value of Allow
 	challenges []string // values of WWW-Authenticate
 	howTo      string   // hint for callers without credentials
+	asCame     bool     // the upstream gets the path byte for byte: it observes
+	lenient    bool     // and may let odd requests pass; see observe.go
 }
 
 // table finds the route of a request. It is immutable and safe for concurrent use.
@@ -25,6 +27,8 @@ type table struct {
 	routes []*route
 	byHost map[string]*paths
 	any    *paths // routes that name no host
+
+	lenient bool // some route is
 }
 
 // paths finds the route for a path, under one host.
@@ -59,6 +63,7 @@ func newTable(p *Policy) (*table, error) {
 			}
 		}
 	}
+	t.markLenient()
 	return t, nil
 }
 

@@ -167,13 +167,15 @@ func (e *stream) written() {
 // There is nothing to look at for a public route over HTTP/1.
 func (c *call) watch(abort func()) {
 	paced := c.inbound.ProtoMajor == 2
-	if c.stream != nil || c.principal == nil && !paced {
+	// A route that only observes does not end what the end of a credential would.
+	known := c.principal != nil && !c.route.Observe
+	if c.stream != nil || !known && !paced {
 		return
 	}
 	hangUp := c.hangUp()
 	c.stream = c.gateway.streams.add(&stream{
 		shown: c.presented.Presented,
-		known: c.principal != nil,
+		known: known,
 		paced: paced,
 		cut: func() {
 			hangUp()
@@ -198,7 +200,7 @@ func (c *call) watchAnswer(res *http.Response) {
 
 // watchSlow watches an answer that turned out to last.
 func (c *call) watchSlow() {
-	if c.stream == nil && c.principal != nil && time.Since(c.headers) > recheckEvery {
+	if c.stream == nil && c.principal != nil && !c.route.Observe && time.Since(c.headers) > recheckEvery {
 		c.watch(func() {})
 	}
 }

@@ -30,5 +30,5 @@ type key struct {
 
 func newKeys(g *globals) *cobra.Command {
 	return group("keys", "Issue, list, show and revoke keys",
-		newKeysCreate(g), newKeysList(g), newKeysShow(g), newKeysRevoke(g), newKeysHash(g))
+		newKeysCreate(g), newKeysList(g), newKeysShow(g), newKeysLimits(g), newKeysRevoke(g), newKeysHash(g))
 }

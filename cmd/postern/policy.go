@@ -47,7 +47,7 @@ func gatewayRoute(c *config.Route) (gateway.Route, error) {
 		StripPrefix: c.StripPrefix, SetHeaders: make(map[string]string, len(c.SetHeaders)),
 		WebSocket: c.WebSocket, AllowEncodedSlash: c.AllowEncodedSlash,
 		AllowedIPs: c.AllowedIPs, AcceptTest: c.AcceptTest, ForwardCredential: c.ForwardCredential,
-		OnLoss: gateway.OnLoss(c.OnLoss),
+		OnLoss: gateway.OnLoss(c.OnLoss), Observe: !c.Enforce,
 	}
 	for method, scopes := range c.Scopes {
 		all := make([]keys.Scope, len(scopes))

@@ -127,7 +127,7 @@ func (p *program) buildAdmin(metrics *prometheus.Registry) error {
 		Contact:       func() keys.Contact { return p.directory.Catalog().Policy.Contact },
 	}
 	if p.registry != nil {
-		options.Registry = p.registry
+		options.Registry, options.DataPath = p.registry, p.gateway
 	}
 	handler, err := admin.New(options)
 	if err != nil {

@@ -57,6 +57,7 @@ func newRoot(s session) *cobra.Command {
 		newRun(g),
 		newValidate(g),
 		newReload(g),
+		newExplain(g),
 		newKeys(g),
 		newTokens(g),
 		newPlans(g),

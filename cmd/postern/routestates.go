@@ -14,7 +14,7 @@ func routeStates(cfg *config.Config) []admin.GatewayRoute {
 	for _, name := range slices.Sorted(maps.Keys(cfg.Routes)) {
 		r := cfg.Routes[name]
 		s := admin.GatewayRoute{
-			Name: name, Hosts: append([]string{}, r.Match.Hosts...), Path: r.Match.Path, Public: r.Public, Enforce: bool(r.Enforce),
+			Name: name, Hosts: append([]string{}, r.Match.Hosts...), Path: r.Match.Path, Public: r.Public, Enforce: r.Enforce,
 			API: r.API, Scopes: map[string][]string{}, Limits: []string{}, Cost: r.Cost, ManagedBy: r.Where,
 		}
 		for method, scopes := range r.Scopes {

@@ -49,11 +49,15 @@ func NewFailures(perMinute int) *Failures {
 	return f
 }
 
+func (f *Failures) shard(address [16]byte) *failureShard {
+	return &f.shards[(address[15]^address[13]^address[7]^address[6]*31^address[14]*7)%failureShards]
+}
+
 // Record counts one failure from a client address at now and returns how long further failures of
 // its network are answered too_many_failures, 0 while it has not used up what is allowed.
 func (f *Failures) Record(client netip.Addr, now time.Time) time.Duration {
 	address := ClientNetwork(client).As16()
-	shard := &f.shards[(address[15]^address[13]^address[7]^address[6]*31^address[14]*7)%failureShards]
+	shard := f.shard(address)
 	shard.mu.Lock()
 	defer shard.mu.Unlock()
 	count, known := shard.counts[address]
@@ -66,6 +70,19 @@ func (f *Failures) Record(client netip.Addr, now time.Time) time.Duration {
 	count.n = min(count.n+1, f.allowed+1)
 	shard.counts[address] = count
 	if count.n <= f.allowed {
+		return 0
+	}
+	return count.since.Add(failureWindow).Sub(now)
+}
+
+// Peek returns what Record would, and counts nothing.
+func (f *Failures) Peek(client netip.Addr, now time.Time) time.Duration {
+	address := ClientNetwork(client).As16()
+	shard := f.shard(address)
+	shard.mu.Lock()
+	defer shard.mu.Unlock()
+	count, known := shard.counts[address]
+	if age := now.Sub(count.since); !known || age >= failureWindow || age < 0 || count.n < f.allowed {
 		return 0
 	}
 	return count.since.Add(failureWindow).Sub(now)
