@@ -69,6 +69,9 @@ const (
 	// longestLook and shortestLook bound how often certificates are looked at.
 	longestLook  = 10 * time.Minute
 	shortestLook = time.Second
+	// dormant keeps certmagic's own clock still. What it begins cannot be told to stop, so that it would
+	// hold up the end of the program.
+	dormant = 100 * 365 * 24 * time.Hour
 	// obtainTimeout is how long one attempt may take.
 	obtainTimeout = 90 * time.Second
 	// obtainAgain is the pause after certmagic gave up, or the store failed.
@@ -97,7 +100,7 @@ func NewManagedCertificates(o ManagedOptions) (*ManagedCertificates, error) {
 	zap := newZapLogger(o.Log)
 	m.options = certmagic.CacheOptions{
 		GetConfigForCert:   func(certmagic.Certificate) (*certmagic.Config, error) { return m.config, nil },
-		RenewCheckInterval: longestLook, Logger: zap,
+		RenewCheckInterval: dormant, Logger: zap,
 	}
 	issuer, err := acmeIssuer(o)
 	if err != nil {
@@ -223,8 +226,8 @@ func (m *ManagedCertificates) loadOrObtain(ctx context.Context, domain string) e
 	return err
 }
 
-// maintain looks at the certificates again and again, and at once when something changed. certmagic's
-// own clock looks every ten minutes, too rarely for certificates that live for minutes or hours.
+// maintain looks at the certificates again and again, and at once when something changed: often, where
+// certificates live for minutes or hours.
 func (m *ManagedCertificates) maintain(ctx context.Context) {
 	for {
 		every := m.lookEvery()

@@ -18,6 +18,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"postern/config"
 )
 
 // writeCertificate makes a self-signed certificate for 127.0.0.1 and returns a pool that trusts it.
@@ -125,6 +127,24 @@ func TestHTTPSCertificateIsExchanged(t *testing.T) {
 		}
 		if shake(url, first) == nil {
 			t.Errorf("%s: the old pair is served still", url)
+		}
+	}
+}
+
+// TestGatewayURL is what init prints to be called.
+func TestGatewayURL(t *testing.T) {
+	for _, tt := range []struct {
+		tls     config.TLS
+		address string
+		want    string
+	}{
+		{config.TLS{}, ":8080", "http://127.0.0.1:8080"},
+		{config.TLS{KeyPair: config.KeyPair{CertFile: "/cert.pem"}}, "10.0.0.7:8443", "https://10.0.0.7:8443"},
+		{config.TLS{Domains: []config.Domain{"api.example.com"}}, ":443", "https://api.example.com"},
+		{config.TLS{Domains: []config.Domain{"api.example.com"}}, ":8443", "https://api.example.com:8443"},
+	} {
+		if got := gatewayURL(&config.Config{TLS: tt.tls}, tt.address); got != tt.want {
+			t.Errorf("%+v at %s: got %s, want %s", tt.tls, tt.address, got, tt.want)
 		}
 	}
 }

@@ -159,9 +159,17 @@ func adminURL(cfg *config.Config, address string) string {
 	return localURL(address, cfg.Admin.TLS.CertFile != "")
 }
 
-// gatewayURL is where people on this machine reach the gateway.
+// gatewayURL is where people on this machine reach the gateway; with certificates of a CA it answers
+// to its domains only.
 func gatewayURL(cfg *config.Config, address string) string {
-	return localURL(address, cfg.TLS.CertFile != "")
+	if len(cfg.TLS.Domains) == 0 {
+		return localURL(address, cfg.TLS.On())
+	}
+	url := "https://" + string(cfg.TLS.Domains[0])
+	if _, port, err := net.SplitHostPort(address); err == nil && port != "443" {
+		url += ":" + port
+	}
+	return url
 }
 
 func localURL(address string, secure bool) string {

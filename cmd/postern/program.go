@@ -174,6 +174,9 @@ func (p *program) listen(ctx context.Context) (err error) {
 			if errors.Is(err, syscall.EADDRINUSE) {
 				next = "Stop what uses the port, or choose another under listen."
 			}
+			if errors.Is(err, syscall.EACCES) {
+				next = "Ports below 1024 are for root and for who has CAP_NET_BIND_SERVICE, as the unit in examples/systemd gives it; or choose another under listen."
+			}
 			return &failure{code: exitFailed, err: fmt.Errorf("%s: %w", l.setting, err), next: next}
 		}
 	}
