@@ -50,10 +50,25 @@ func (s *server) keyRoutes() []route {
 		{http.MethodGet, "/v1/keys", "list-keys", needs(keys.KeysRead, keys.KeysReadAny), act(s.listKeys), "List keys", listKeysDoc},
 		{http.MethodPost, "/v1/keys", "generate-key", needs(keys.KeysGenerate, keys.KeysGenerateAny), create(s.generateKey), "Generate a key", generateKeyDoc},
 		{http.MethodGet, "/v1/keys/{id}", "show-key", needs(keys.KeysRead, keys.KeysReadAny), act(s.showKey), "Show a key", showKeyDoc},
-		{http.MethodPost, "/v1/keys/{id}/revoke", "revoke-key", needs(keys.KeysRevoke, keys.KeysRevokeAny), act(s.revokeKey), "Revoke a key", revokeKeyDoc},
 		{http.MethodGet, "/v1/tokens", "list-tokens", needs(keys.TokensManage), act(s.listTokens), "List admin tokens", listTokensDoc},
 		{http.MethodPost, "/v1/tokens", "create-token", needs(keys.TokensManage), create(s.createToken), "Create an admin token", createTokenDoc},
 		{http.MethodDelete, "/v1/tokens/{id}", "revoke-token", needs(keys.TokensManage), act(s.revokeToken), "Revoke an admin token", revokeTokenDoc},
+	}
+}
+
+// lifecycleRoutes change keys that are there. Who may suspend and resume is who may revoke; who may
+// rotate is who may edit.
+func (s *server) lifecycleRoutes() []route {
+	edit, revoke := needs(keys.KeysEdit, keys.KeysEditAny), needs(keys.KeysRevoke, keys.KeysRevokeAny)
+	return []route{
+		{http.MethodPatch, "/v1/keys/{id}", "edit-key", edit, act(s.editKey), "Edit a key", editKeyDoc},
+		{http.MethodDelete, "/v1/keys/{id}", "delete-key", needs(keys.KeysDelete, keys.KeysDeleteAny), act(s.deleteKey), "Delete a key", deleteKeyDoc},
+		{http.MethodPost, "/v1/keys/{id}/revoke", "revoke-key", revoke, act(s.revokeKey), "Revoke a key", revokeKeyDoc},
+		{http.MethodPost, "/v1/keys/{id}/suspend", "suspend-key", revoke, act(s.suspendKey), "Suspend a key", suspendKeyDoc},
+		{http.MethodPost, "/v1/keys/{id}/resume", "resume-key", revoke, act(s.resumeKey), "Resume a key", resumeKeyDoc},
+		{http.MethodPost, "/v1/keys/{id}/rotate", "rotate-key", edit, act(s.rotateKey), "Rotate a key", rotateKeyDoc},
+		{http.MethodPost, "/v1/keys/{id}/reveal", "reveal-key", needs(keys.KeysReveal, keys.KeysRevealTenant), act(s.revealKey), "Reveal a secret", revealKeyDoc},
+		{http.MethodPost, "/v1/keys/revoke", "revoke-keys", revoke, act(s.revokeKeys), "Revoke many keys", revokeKeysDoc},
 	}
 }
 

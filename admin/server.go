@@ -37,6 +37,7 @@ func New(o Options) (http.Handler, error) {
 	routes = append(routes, s.documentRoutes()...)
 	if o.Registry != nil {
 		routes = append(routes, s.keyRoutes()...)
+		routes = append(routes, s.lifecycleRoutes()...)
 	}
 	if s.document, err = mount(s, routes); err != nil {
 		return nil, fmt.Errorf("build admin API: %w", err)
