@@ -64,7 +64,7 @@ clears. --api, --scope, --redirect-uri and --allow-ip name the whole list that s
 	return c
 }
 
-// withoutEmpty makes --api '' the empty list.
+// withoutEmpty makes --api ” the empty list.
 func withoutEmpty(list []string) []string {
 	out := []string{}
 	for _, s := range list {

@@ -3,13 +3,14 @@ package main
 import (
 	"net/url"
 
-	"github.com/spf13/pflag"
+	"github.com/spf13/cobra"
 )
 
 // keyFilter are the flags that select keys, by the names that the admin API has for them.
 type keyFilter map[string]*string
 
-func newKeyFilter(f *pflag.FlagSet) keyFilter {
+func newKeyFilter(c *cobra.Command) keyFilter {
+	f := c.Flags()
 	return keyFilter{
 		"search":         f.String("search", "", "part of a name, id or owner, in any case"),
 		"status":         f.String("status", "", "pending, active, suspended, expired, revoked or denied"),

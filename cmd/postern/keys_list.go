@@ -13,7 +13,7 @@ func newKeysList(g *globals) *cobra.Command {
 		Args:  exactArgs(),
 	}
 	f := c.Flags()
-	filter := newKeyFilter(f)
+	filter := newKeyFilter(c)
 	f.StringVar(&sort, "sort", "-created_at", "created_at, name, expires_at or updated_at; with - before it downwards")
 	f.IntVar(&limit, "limit", 0, "at most so many (default: all)")
 	c.RunE = func(cmd *cobra.Command, _ []string) error {

@@ -25,7 +25,7 @@ Name the keys, or select them with the flags that keys list has. Selected keys a
   postern keys revoke --owner usr_8d2LkQp0sTwE --yes`,
 	}
 	f := c.Flags()
-	filter := newKeyFilter(f)
+	filter := newKeyFilter(c)
 	f.StringVar(&reason, "reason", "", "why, for the audit log")
 	f.BoolVar(&dryRun, "dry-run", false, "only tell what would happen")
 	f.BoolVar(&yes, "yes", false, "revoke all that the flags select")
@@ -52,6 +52,9 @@ Name the keys, or select them with the flags that keys list has. Selected keys a
 			in["filter"] = selects
 		}
 		done, err := revokeMany(cmd.Context(), api, in)
+		if err != nil && len(done.Items) == 0 {
+			return err
+		}
 		return errors.Join(printRevoked(g, done), err)
 	}
 	return c
