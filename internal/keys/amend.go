@@ -23,7 +23,9 @@ type note struct {
 }
 
 // amend reads a credential, checks that the actor may do this to it, has fn change it, and writes it
-// with its audit entry, all in one transaction. It returns what is stored then.
+// with its audit entry, all in one transaction. A secret that ended before is left out, so that one which
+// fn ends stays until the next change, and whoever still shows it is told that it expired. It returns
+// what is stored then.
 func (r *Registry) amend(ctx context.Context, a Actor, id CredentialID, do act,
 	fn func(ctx context.Context, tx Tx, c *Credential, now time.Time) (note, error)) (Credential, error) {
 	var amended Credential
@@ -33,6 +35,7 @@ func (r *Registry) amend(ctx context.Context, a Actor, id CredentialID, do act,
 			return err
 		}
 		now := r.instant()
+		c.Secrets = withoutEnded(c.Secrets, now)
 		n, err := fn(ctx, tx, &c, now)
 		if err != nil {
 			return err
@@ -83,9 +86,8 @@ func (r *Registry) actable(ctx context.Context, from Reader, a Actor, id Credent
 	return c, nil
 }
 
-// rewrite stores the next version of a credential. A secret of a rollover that has ended is left out.
+// rewrite stores the next version of a credential.
 func (r *Registry) rewrite(ctx context.Context, tx Tx, c *Credential, now time.Time) error {
-	c.Secrets = withoutEnded(c.Secrets, now)
 	c.UpdatedAt, c.Version = now, c.Version+1
 	r.vault.SealCredential(c)
 	return tx.PutCredential(ctx, *c)

@@ -92,7 +92,7 @@ func (r *Registry) rotate(c *Credential, in Rotation, now time.Time) (note, Secr
 		return note{}, Secret{}, err
 	}
 	old := newestOf(c.Secrets)
-	for _, s := range withoutEnded(c.Secrets, now) {
+	for _, s := range c.Secrets {
 		if s.ID != old.ID && !in.Drop {
 			return note{}, Secret{}, &Refusal{
 				Code: InvalidState,
