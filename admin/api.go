@@ -282,6 +282,25 @@ func humaProblem(shape *inputShape, status int, message string, errs []error) er
 	}
 }
 
+// Maybe is an optional field that tells an absent one from null, which huma by itself ignores.
+type Maybe[T any] struct {
+	Set   bool // the field was there
+	Value T    // the zero value for null
+}
+
+// UnmarshalJSON reads null or a T.
+func (m *Maybe[T]) UnmarshalJSON(b []byte) error {
+	m.Set = true
+	return json.Unmarshal(b, &m.Value)
+}
+
+// Schema documents it as a T or null.
+func (Maybe[T]) Schema(r huma.Registry) *huma.Schema {
+	schema := *r.Schema(reflect.TypeFor[T](), true, "")
+	schema.Nullable = true
+	return &schema
+}
+
 // MaybeTime is an optional instant that tells an absent field from null.
 type MaybeTime struct {
 	Set  bool // the field was there

@@ -14,6 +14,7 @@ type call struct {
 	address netip.Addr
 	contact keys.Contact
 	actor   keys.Actor // zero until signed in
+	request [32]byte   // SHA-256 of all that is asked for, once the body was read
 	input   *inputShape
 	cause   error // why we failed, for the log only
 }

@@ -100,7 +100,7 @@ func TestDocumentListsExactlyTheRouteTable(t *testing.T) {
 		}
 	}
 	srv := s.handler.(*server)
-	routes := slices.Concat(srv.probeRoutes(), srv.documentRoutes(), srv.keyRoutes(), srv.explainRoutes())
+	routes := srv.allRoutes()
 	var table []string
 	for _, rt := range routes {
 		path := strings.TrimSuffix(rt.path, "{$}")
@@ -206,6 +206,12 @@ func TestAnswersFollowTheDocument(t *testing.T) {
 	check("post", "/v1/keys wrong", "/v1/keys", s.do("POST", "/v1/keys", `{"nam":"k"}`))
 	check("get", "/v1/keys", "/v1/keys", s.do("GET", "/v1/keys", ""))
 	check("get", "/v1/keys/{id}", "/v1/keys/{id}", s.do("GET", "/v1/keys/key_000000000001", ""))
+	check("patch", "/v1/keys/{id}", "/v1/keys/{id}", s.do("PATCH", "/v1/keys/key_000000000001", `{"name":"l"}`))
+	check("post", "/v1/keys/{id}/suspend", "/v1/keys/{id}/suspend", s.do("POST", "/v1/keys/key_000000000001/suspend", ""))
+	check("post", "/v1/keys/{id}/resume", "/v1/keys/{id}/resume", s.do("POST", "/v1/keys/key_000000000001/resume", ""))
+	check("post", "/v1/keys/{id}/rotate", "/v1/keys/{id}/rotate", s.do("POST", "/v1/keys/key_000000000001/rotate", ""))
+	check("post", "/v1/keys/{id}/reveal", "/v1/keys/{id}/reveal", s.do("POST", "/v1/keys/key_000000000001/reveal", ""))
+	check("post", "/v1/keys/revoke", "/v1/keys/revoke", s.do("POST", "/v1/keys/revoke", `{"ids":["key_000000000001","key_x"]}`))
 	check("post", "/v1/keys/{id}/revoke", "/v1/keys/{id}/revoke", s.do("POST", "/v1/keys/key_000000000001/revoke", ""))
 	check("post", "/v1/tokens", "/v1/tokens", s.do("POST", "/v1/tokens", `{"name":"a","roles":["viewer"]}`))
 	check("get", "/v1/tokens", "/v1/tokens", s.do("GET", "/v1/tokens", ""))

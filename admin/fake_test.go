@@ -35,6 +35,13 @@ type fakeRegistry struct {
 	askedTok keys.NewToken
 	actor    keys.Actor // of the last call
 	reason   string
+
+	edit     keys.CredentialEdit
+	rotation keys.Rotation
+	many     keys.ManyRevocations
+	which    keys.SecretID
+	once     keys.Idempotency // of the last creation
+	replay   bool             // creations were made before
 }
 
 var _ Registry = (*fakeRegistry)(nil)
@@ -44,6 +51,7 @@ const (
 	developerText = "developer-token" // of tenant acme
 	viewerText    = "viewer-token"    // of tenant acme
 	tokenlessText = "powerless-token"
+	personText    = "a person's session"
 )
 
 func newFake() *fakeRegistry {
@@ -64,7 +72,10 @@ func newFake() *fakeRegistry {
 		cap:    1000,
 		actors: map[string]keys.Actor{
 			operatorText: actor("tok_operator0000", "", set(keys.KeysRead, keys.KeysReadAny, keys.KeysGenerate, keys.KeysGenerateAny,
-				keys.KeysRevoke, keys.KeysRevokeAny, keys.TokensManage, keys.ExplainDecision)),
+				keys.KeysRevoke, keys.KeysRevokeAny, keys.KeysEdit, keys.KeysEditAny, keys.KeysDelete, keys.KeysDeleteAny,
+				keys.KeysReveal, keys.KeysRevealTenant, keys.TokensManage, keys.ExplainDecision)),
+			personText: {ActorRef: keys.ActorRef{Type: keys.ActorUser, ID: "usr_ann000000000"}, Tenant: "acme", User: "usr_ann000000000",
+				Permissions: set(keys.KeysRead, keys.KeysReveal)},
 			developerText: actor("tok_developer000", "acme", set(keys.KeysRead, keys.KeysGenerate, keys.KeysRevoke)),
 			viewerText:    actor("tok_viewer000000", "acme", set(keys.KeysRead)),
 			tokenlessText: actor("tok_powerless000", "acme", set()),
@@ -110,7 +121,8 @@ func (f *fakeRegistry) Generate(_ context.Context, a keys.Actor, in keys.NewCred
 	if err := f.begin(a); err != nil {
 		return keys.Generated{}, err
 	}
-	f.asked = in
+	f.asked, f.once = in, in.Idempotency
+	f.asked.Idempotency = keys.Idempotency{}
 	tenant := cmp.Or(in.Tenant, a.Tenant, keys.DefaultTenant)
 	var wrong []keys.FieldError
 	wrong = append(wrong, in.Wrong...)
@@ -154,7 +166,7 @@ func (f *fakeRegistry) Generate(_ context.Context, a keys.Actor, in keys.NewCred
 		Secrets: []keys.StoredSecret{{ID: keys.SecretID(id[4:]), Preview: secret[:12], CreatedAt: f.now}},
 	}
 	f.creds[c.ID] = c
-	return keys.Generated{Credential: c, Secret: keys.NewSecret(secret)}, nil
+	return f.made(c, secret), nil
 }
 
 func (f *fakeRegistry) find(a keys.Actor, id keys.CredentialID) (keys.Credential, error) {
@@ -172,25 +184,6 @@ func (f *fakeRegistry) Credential(_ context.Context, a keys.Actor, id keys.Crede
 		return keys.Credential{}, err
 	}
 	return f.find(a, id)
-}
-
-func (f *fakeRegistry) Revoke(_ context.Context, a keys.Actor, id keys.CredentialID, reason string) (keys.Credential, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if err := f.begin(a); err != nil {
-		return keys.Credential{}, err
-	}
-	c, err := f.find(a, id)
-	if err != nil {
-		return c, err
-	}
-	if c.Status != keys.Active {
-		return c, &keys.Refusal{Code: keys.InvalidState, Detail: "The key is " + string(c.Status) + "."}
-	}
-	f.reason = reason
-	c.Status, c.RevokedAt, c.UpdatedAt, c.Version = keys.Revoked, f.now, f.now, c.Version+1
-	f.creds[id] = c
-	return c, nil
 }
 
 // Credentials pages by id; the cursor is the offset.
@@ -241,7 +234,8 @@ func (f *fakeRegistry) CreateToken(_ context.Context, a keys.Actor, in keys.NewT
 	if len(in.Wrong) > 0 {
 		return keys.GeneratedToken{}, &keys.Refusal{Code: keys.ValidationFailed, Detail: "Fields are wrong.", Fields: in.Wrong}
 	}
-	f.askedTok = in
+	f.askedTok, f.once = in, in.Idempotency
+	f.askedTok.Idempotency = keys.Idempotency{}
 	f.seq++
 	t := keys.Token{ID: keys.TokenID(fmt.Sprintf("tok_%012d", f.seq)), Name: in.Name, Tenant: in.Tenant, Roles: in.Roles,
 		Preview: "pstt_0", CreatedBy: a.ID, CreatedAt: f.now, Version: 1}
@@ -249,6 +243,9 @@ func (f *fakeRegistry) CreateToken(_ context.Context, a keys.Actor, in keys.NewT
 		t.ExpiresAt = in.Expiry.End(f.now)
 	}
 	f.tokens[t.ID] = t
+	if f.replay {
+		return keys.GeneratedToken{Token: t, Replayed: true}, nil
+	}
 	return keys.GeneratedToken{Token: t, Secret: keys.NewSecret("secret-of-" + string(t.ID))}, nil
 }
 

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"errors"
 	"io"
 	"mime"
@@ -89,6 +90,7 @@ func (shape *inputShape) checkQuery(r *http.Request) error {
 // against slow bodies ends here.
 func (shape *inputShape) readBody(w http.ResponseWriter, r *http.Request) error {
 	if r.ContentLength == 0 && !shape.bodyRequired {
+		identify(r, nil)
 		return nil
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
@@ -109,7 +111,7 @@ func (shape *inputShape) readBody(w http.ResponseWriter, r *http.Request) error 
 	case len(body) > 0 && !shape.body:
 		return &problem{code: badRequest, detail: "This endpoint takes no body."}
 	case len(body) > 0:
-		if err := checkMedia(r.Header); err != nil {
+		if err := checkMedia(r); err != nil {
 			return err
 		}
 		if err := checkJSON(body); err != nil {
@@ -118,7 +120,13 @@ func (shape *inputShape) readBody(w http.ResponseWriter, r *http.Request) error 
 		r.Header.Set("Content-Type", "application/json") // huma compares it as it stands
 	}
 	r.Body = io.NopCloser(bytes.NewReader(body))
+	identify(r, body)
 	return nil
+}
+
+// identify notes what tells one request from another one that its sender gave the same name.
+func identify(r *http.Request, body []byte) {
+	callOf(r.Context()).request = sha256.Sum256(slices.Concat([]byte(r.Method+" "+r.URL.Path+"?"+r.URL.RawQuery+"\n"), body))
 }
 
 func bodyTooLarge() *problem {
@@ -126,12 +134,15 @@ func bodyTooLarge() *problem {
 }
 
 // checkMedia accepts application/json, in UTF-8 and not compressed. A missing type is refused too:
-// a page of another site can send one without asking (Fetch, section 2.2.2).
-func checkMedia(h http.Header) error {
+// a page of another site can send one without asking (Fetch, section 2.2.2). A PATCH may call itself
+// what it is, application/merge-patch+json (RFC 7396).
+func checkMedia(r *http.Request) error {
+	h := r.Header
 	media, params, err := mime.ParseMediaType(h.Get("Content-Type"))
 	charset := params["charset"]
 	switch {
-	case err != nil || len(h.Values("Content-Type")) > 1 || media != "application/json":
+	case err != nil || len(h.Values("Content-Type")) > 1 ||
+		media != "application/json" && (media != "application/merge-patch+json" || r.Method != http.MethodPatch):
 		return &problem{code: unsupportedMedia, detail: "The body must be sent as application/json."}
 	case charset != "" && !strings.EqualFold(charset, "utf-8"):
 		return &problem{code: unsupportedMedia, detail: "The body must be in UTF-8."}

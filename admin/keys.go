@@ -2,6 +2,7 @@ package admin
 
 import (
 	"strconv"
+	"strings"
 	"time"
 
 	"postern/internal/keys"
@@ -97,7 +98,7 @@ func (s *server) makeKey(c keys.Credential) Key {
 			CreatedAt: secret.CreatedAt.UTC(),
 			ExpiresAt: instant(secret.ExpiresAt),
 		}
-		if i == 0 || secret.CreatedAt.After(newest) {
+		if i == 0 || !secret.CreatedAt.Before(newest) {
 			newest, k.Preview = secret.CreatedAt, secret.Preview
 		}
 	}
@@ -114,6 +115,25 @@ func instant(t time.Time) *time.Time {
 	}
 	t = t.UTC()
 	return &t
+}
+
+// versionsOf reads If-Match as the versions that a key may have (RFC 9110, section 13.1.1: by strong
+// comparison, so W/"1" never matches). Nil: whichever it has. 0, which no key has, stands for a tag
+// that none of ours is.
+func versionsOf(ifMatch string) []int64 {
+	if ifMatch == "" || strings.TrimSpace(ifMatch) == "*" {
+		return nil
+	}
+	var versions []int64
+	for tag := range strings.SplitSeq(ifMatch, ",") {
+		tag = strings.TrimSpace(tag)
+		version, err := strconv.ParseInt(strings.Trim(tag, `"`), 10, 64)
+		if err != nil || tag != etag(version) {
+			version = 0
+		}
+		versions = append(versions, version)
+	}
+	return versions
 }
 
 // texts shows a list of names; never null.

@@ -10,7 +10,10 @@ import (
 const generateKeyDoc = "Makes a key and shows its secret, this once. What is left out is as the policy says. " +
 	"When this answers, the node that answered admits the key."
 
-type generateKeyInput struct{ Body NewKey }
+type generateKeyInput struct {
+	IdempotencyKey string `header:"Idempotency-Key" doc:"A name for this request: sent again within 24 hours it makes nothing more, and answers without the secret." example:"9f1d6c1e"`
+	Body           NewKey
+}
 
 // NewKey is what a key is made from.
 type NewKey struct {
@@ -43,12 +46,14 @@ type NewKeyOwner struct {
 type CreatedKey struct {
 	Key
 	ClientID string `json:"client_id,omitempty" doc:"For clients: the id to sign in with, which is the key's id." example:"app_3fT9qLw2ZcYh"`
-	Secret   string `json:"secret" doc:"The whole key, or the client's secret. It is never shown again." example:"pst_live_…"`
+	Secret   string `json:"secret,omitempty" doc:"The whole key, or the client's secret. It is never shown again, also not to a request that is sent again." example:"pst_live_…"`
 }
 
+// createdKeyOutput answers with a key and its new secret.
 type createdKeyOutput struct {
 	ETag     string `header:"ETag" doc:"The version in quotes, for If-Match." example:"\"1\""`
 	Location string `header:"Location" doc:"Where the key is." example:"/v1/keys/key_7Qd2mXk0aVbR"`
+	Replayed string `header:"Idempotency-Replayed" doc:"true when an earlier request with this Idempotency-Key took effect." example:"true"`
 	Body     CreatedKey
 }
 
@@ -71,6 +76,7 @@ func (s *server) generateKey(ctx context.Context, a keys.Actor, in *generateKeyI
 		Metadata:        b.Metadata,
 		ExternalID:      b.ExternalID,
 		Reason:          b.Reason,
+		Idempotency:     idempotency(ctx, in.IdempotencyKey),
 		Wrong:           wrong,
 	}
 	if b.Owner != nil {
@@ -80,16 +86,35 @@ func (s *server) generateKey(ctx context.Context, a keys.Actor, in *generateKeyI
 	if err != nil {
 		return nil, nameExpiry(err, b.ExpiresIn)
 	}
+	return s.created(made), nil
+}
+
+// created shows a key with its new secret, or without it when the request was sent again.
+func (s *server) created(made keys.Generated) *createdKeyOutput {
 	c := made.Credential
 	out := &createdKeyOutput{
 		ETag:     etag(c.Version),
 		Location: "/v1/keys/" + string(c.ID),
+		Replayed: replayed(made.Replayed),
 		Body:     CreatedKey{Key: s.makeKey(c), Secret: made.Secret.Reveal()},
 	}
 	if c.Kind == keys.Client {
 		out.Body.ClientID = string(c.ID)
 	}
-	return out, nil
+	return out
+}
+
+// idempotency is a request under the name that its sender gave it.
+func idempotency(ctx context.Context, name string) keys.Idempotency {
+	return keys.Idempotency{Key: name, Request: callOf(ctx).request}
+}
+
+// replayed is the header that marks the answer to a request that was sent again.
+func replayed(yes bool) string {
+	if yes {
+		return "true"
+	}
+	return ""
 }
 
 // expiryOf reads the two ways to say how long something lives. A nil Lifetime: not said, or wrong.

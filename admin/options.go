@@ -14,7 +14,7 @@ import (
 type Registry interface {
 	TokenActor(ctx context.Context, text string) (keys.Actor, error)
 	Generate(ctx context.Context, a keys.Actor, in keys.NewCredential) (keys.Generated, error)
-	Revoke(ctx context.Context, a keys.Actor, id keys.CredentialID, reason string) (keys.Credential, error)
+	Lifecycle
 	Credential(ctx context.Context, a keys.Actor, id keys.CredentialID) (keys.Credential, error)
 	Credentials(ctx context.Context, a keys.Actor, f keys.CredentialFilter) (keys.CredentialPage, error)
 	EffectiveScopes(c keys.Credential) []keys.Scope
@@ -33,6 +33,18 @@ type DataPath interface {
 	Explain(q keys.Question) (keys.Explanation, error)
 	// Limits tells where the limits of a key stand now.
 	Limits(id keys.CredentialID) ([]keys.LimitState, error)
+}
+
+// Lifecycle is the part of Registry that changes keys that are there.
+type Lifecycle interface {
+	Edit(ctx context.Context, a keys.Actor, id keys.CredentialID, in keys.CredentialEdit, ifVersion ...int64) (keys.Credential, error)
+	Delete(ctx context.Context, a keys.Actor, id keys.CredentialID, ifVersion ...int64) error
+	Revoke(ctx context.Context, a keys.Actor, id keys.CredentialID, reason string, ifVersion ...int64) (keys.Credential, error)
+	Suspend(ctx context.Context, a keys.Actor, id keys.CredentialID, reason string, ifVersion ...int64) (keys.Credential, error)
+	Resume(ctx context.Context, a keys.Actor, id keys.CredentialID, reason string, ifVersion ...int64) (keys.Credential, error)
+	Rotate(ctx context.Context, a keys.Actor, id keys.CredentialID, in keys.Rotation, ifVersion ...int64) (keys.Generated, error)
+	Reveal(ctx context.Context, a keys.Actor, id keys.CredentialID, which keys.SecretID) (keys.Revealed, error)
+	RevokeMany(ctx context.Context, a keys.Actor, in keys.ManyRevocations) (keys.ManyRevoked, error)
 }
 
 // Options are the parts an admin API is built from.

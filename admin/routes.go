@@ -3,6 +3,7 @@ package admin
 import (
 	"fmt"
 	"net/http"
+	"slices"
 
 	"postern/internal/keys"
 )
@@ -43,6 +44,22 @@ func (rt route) complete() error {
 	return nil
 }
 
+// allRoutes is the whole table of a server, by the parts that it was built from.
+func (s *server) allRoutes() []route {
+	routes := slices.Concat(s.probeRoutes(), s.documentRoutes())
+	if s.Registry == nil {
+		return routes
+	}
+	routes = slices.Concat(routes, s.keyRoutes(), s.lifecycleRoutes())
+	if s.DataPath != nil {
+		routes = append(routes, s.explainRoutes()...)
+	}
+	if s.Configuration != nil {
+		routes = append(routes, s.configurationRoutes()...)
+	}
+	return routes
+}
+
 // keyRoutes is the permission table of the API. A permission and its .any stand together where the
 // Registry decides between one's own and the tenant's.
 func (s *server) keyRoutes() []route {
@@ -50,7 +67,6 @@ func (s *server) keyRoutes() []route {
 		{http.MethodGet, "/v1/keys", "list-keys", needs(keys.KeysRead, keys.KeysReadAny), act(s.listKeys), "List keys", listKeysDoc},
 		{http.MethodPost, "/v1/keys", "generate-key", needs(keys.KeysGenerate, keys.KeysGenerateAny), create(s.generateKey), "Generate a key", generateKeyDoc},
 		{http.MethodGet, "/v1/keys/{id}", "show-key", needs(keys.KeysRead, keys.KeysReadAny), act(s.showKey), "Show a key", showKeyDoc},
-		{http.MethodPost, "/v1/keys/{id}/revoke", "revoke-key", needs(keys.KeysRevoke, keys.KeysRevokeAny), act(s.revokeKey), "Revoke a key", revokeKeyDoc},
 		{http.MethodGet, "/v1/tokens", "list-tokens", needs(keys.TokensManage), act(s.listTokens), "List admin tokens", listTokensDoc},
 		{http.MethodPost, "/v1/tokens", "create-token", needs(keys.TokensManage), create(s.createToken), "Create an admin token", createTokenDoc},
 		{http.MethodDelete, "/v1/tokens/{id}", "revoke-token", needs(keys.TokensManage), act(s.revokeToken), "Revoke an admin token", revokeTokenDoc},
@@ -62,6 +78,22 @@ func (s *server) explainRoutes() []route {
 	return []route{
 		{http.MethodPost, "/v1/explain", "explain", needs(keys.ExplainDecision), act(s.explain), "Explain a decision", explainDoc},
 		{http.MethodGet, "/v1/keys/{id}/limits", "show-key-limits", needs(keys.KeysRead, keys.KeysReadAny), act(s.keyLimits), "Show a key's limits", keyLimitsDoc},
+	}
+}
+
+// lifecycleRoutes change keys that are there. Who may suspend and resume is who may revoke; who may
+// rotate is who may edit.
+func (s *server) lifecycleRoutes() []route {
+	edit, revoke := needs(keys.KeysEdit, keys.KeysEditAny), needs(keys.KeysRevoke, keys.KeysRevokeAny)
+	return []route{
+		{http.MethodPatch, "/v1/keys/{id}", "edit-key", edit, act(s.editKey), "Edit a key", editKeyDoc},
+		{http.MethodDelete, "/v1/keys/{id}", "delete-key", needs(keys.KeysDelete, keys.KeysDeleteAny), act(s.deleteKey), "Delete a key", deleteKeyDoc},
+		{http.MethodPost, "/v1/keys/{id}/revoke", "revoke-key", revoke, act(s.revokeKey), "Revoke a key", revokeKeyDoc},
+		{http.MethodPost, "/v1/keys/{id}/suspend", "suspend-key", revoke, act(s.suspendKey), "Suspend a key", suspendKeyDoc},
+		{http.MethodPost, "/v1/keys/{id}/resume", "resume-key", revoke, act(s.resumeKey), "Resume a key", resumeKeyDoc},
+		{http.MethodPost, "/v1/keys/{id}/rotate", "rotate-key", edit, act(s.rotateKey), "Rotate a key", rotateKeyDoc},
+		{http.MethodPost, "/v1/keys/{id}/reveal", "reveal-key", needs(keys.KeysReveal, keys.KeysRevealTenant), act(s.revealKey), "Reveal a secret", revealKeyDoc},
+		{http.MethodPost, "/v1/keys/revoke", "revoke-keys", revoke, act(s.revokeKeys), "Revoke many keys", revokeKeysDoc},
 	}
 }
 

@@ -33,18 +33,7 @@ func New(o Options) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	routes := s.probeRoutes()
-	routes = append(routes, s.documentRoutes()...)
-	if o.Registry != nil {
-		routes = append(routes, s.keyRoutes()...)
-		if o.DataPath != nil {
-			routes = append(routes, s.explainRoutes()...)
-		}
-	}
-	if o.Registry != nil && o.Configuration != nil {
-		routes = append(routes, s.configurationRoutes()...)
-	}
-	if s.document, err = mount(s, routes); err != nil {
+	if s.document, err = mount(s, s.allRoutes()); err != nil {
 		return nil, fmt.Errorf("build admin API: %w", err)
 	}
 	return s, nil

@@ -233,7 +233,7 @@ func TestUnknownPathsAndMethods(t *testing.T) {
 		{"unknown action", "POST", "/v1/keys/key_000000000001/explode", 404, "not_found", ""},
 		{"post on unknown", "POST", "/nowhere", 404, "not_found", ""},
 		{"wrong method on list", "DELETE", "/v1/keys", 405, "method_not_allowed", "GET, HEAD, POST"},
-		{"wrong method on key", "PUT", "/v1/keys/key_000000000001", 405, "method_not_allowed", "GET, HEAD"},
+		{"wrong method on key", "PUT", "/v1/keys/key_000000000001", 405, "method_not_allowed", "GET, HEAD, PATCH, DELETE"},
 		{"get on an action", "GET", "/v1/keys/key_000000000001/revoke", 405, "method_not_allowed", "POST"},
 		{"get on a token", "GET", "/v1/tokens/tok_000000000001", 405, "method_not_allowed", "DELETE"},
 		{"post on a probe", "POST", "/livez", 405, "method_not_allowed", "GET, HEAD"},

@@ -8,7 +8,10 @@ import (
 
 const createTokenDoc = "Makes an admin token and shows its text, this once. Nobody gives a token what he lacks himself."
 
-type createTokenInput struct{ Body NewToken }
+type createTokenInput struct {
+	IdempotencyKey string `header:"Idempotency-Key" doc:"A name for this request: sent again within 24 hours it makes nothing more, and answers without the secret." example:"9f1d6c1e"`
+	Body           NewToken
+}
 
 // NewToken is what an admin token is made from.
 type NewToken struct {
@@ -22,10 +25,13 @@ type NewToken struct {
 // CreatedToken is a new admin token with its text.
 type CreatedToken struct {
 	Token
-	Secret string `json:"secret" doc:"The token itself. It is never shown again."`
+	Secret string `json:"secret,omitempty" doc:"The token itself. It is never shown again, also not to a request that is sent again."`
 }
 
-type createdTokenOutput struct{ Body CreatedToken }
+type createdTokenOutput struct {
+	Replayed string `header:"Idempotency-Replayed" doc:"true when an earlier request with this Idempotency-Key took effect." example:"true"`
+	Body     CreatedToken
+}
 
 func (s *server) createToken(ctx context.Context, a keys.Actor, in *createTokenInput) (*createdTokenOutput, error) {
 	b := in.Body
@@ -34,10 +40,14 @@ func (s *server) createToken(ctx context.Context, a keys.Actor, in *createTokenI
 		wrong = append(wrong, keys.FieldError{Field: "acts_as", Message: "is not available yet; leave it out"})
 	}
 	made, err := s.Registry.CreateToken(ctx, a, keys.NewToken{
-		Name: b.Name, Roles: names[keys.RoleName](b.Roles), Tenant: keys.TenantID(b.Tenant), Expiry: expiry, Wrong: wrong,
+		Name: b.Name, Roles: names[keys.RoleName](b.Roles), Tenant: keys.TenantID(b.Tenant), Expiry: expiry,
+		Idempotency: idempotency(ctx, in.IdempotencyKey), Wrong: wrong,
 	})
 	if err != nil {
 		return nil, nameExpiry(err, b.ExpiresIn)
 	}
-	return &createdTokenOutput{Body: CreatedToken{Token: makeToken(made.Token), Secret: made.Secret.Reveal()}}, nil
+	return &createdTokenOutput{
+		Replayed: replayed(made.Replayed),
+		Body:     CreatedToken{Token: makeToken(made.Token), Secret: made.Secret.Reveal()},
+	}, nil
 }

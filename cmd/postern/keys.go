@@ -26,9 +26,26 @@ type key struct {
 	ExpiresAt *time.Time `json:"expires_at"`
 	Tenant    string     `json:"tenant"`
 	ManagedBy string     `json:"managed_by"`
+	Secrets   []secret   `json:"secrets"`
+}
+
+// secret is one of a key's live secrets.
+type secret struct {
+	ID        string     `json:"id"`
+	Preview   string     `json:"preview"`
+	ExpiresAt *time.Time `json:"expires_at"`
+}
+
+// oldSecret is the one that ends during a rollover, nil outside of one.
+func (k key) oldSecret() *secret {
+	if len(k.Secrets) < 2 {
+		return nil
+	}
+	return &k.Secrets[0]
 }
 
 func newKeys(g *globals) *cobra.Command {
-	return group("keys", "Issue, list, show and revoke keys",
-		newKeysCreate(g), newKeysList(g), newKeysShow(g), newKeysLimits(g), newKeysRevoke(g), newKeysHash(g))
+	return group("keys", "Issue, list, change and end keys",
+		newKeysCreate(g), newKeysList(g), newKeysShow(g), newKeysLimits(g), newKeysEdit(g), newKeysRotate(g), newKeysReveal(g),
+		newKeysSuspend(g), newKeysResume(g), newKeysRevoke(g), newKeysDelete(g), newKeysHash(g))
 }

@@ -150,7 +150,7 @@ func (r *reloader) swap(ctx context.Context, old, next *config.Config) error {
 		return err
 	}
 	catalog := next.Catalog()
-	p.setCatalog(catalog.Overlap(old.Catalog()))
+	p.setCatalog(catalog.Joined(old.Catalog()))
 	if err := p.declare(ctx, old, next); err != nil {
 		p.setCatalog(old.Catalog())
 		if undo := p.declare(ctx, next, old); undo != nil {

@@ -10,22 +10,24 @@ import (
 
 // NewToken is the input of CreateToken.
 type NewToken struct {
-	Name   string
-	Roles  []RoleName
-	Tenant TenantID     // "": the actor's, or the provider
-	Expiry *Lifetime    // nil: never
-	Wrong  []FieldError // what reading the input found already, as in NewCredential
+	Name        string
+	Roles       []RoleName
+	Tenant      TenantID  // "": the actor's, or the provider
+	Expiry      *Lifetime // nil: never
+	Idempotency Idempotency
+	Wrong       []FieldError // what reading the input found already, as in NewCredential
 }
 
 // GeneratedToken is a new token and, this once, its text.
 type GeneratedToken struct {
-	Token  Token
-	Secret Secret
+	Token    Token
+	Secret   Secret
+	Replayed bool // see Generated
 }
 
 // CreateToken makes an admin token. Nobody gives what he lacks: every permission of the roles must
 // be the actor's own, but for those to reveal secrets, which no token ever has. Refusals:
-// permission_denied, validation_failed, and the store's.
+// permission_denied, validation_failed, idempotency_mismatch, and the store's.
 func (r *Registry) CreateToken(ctx context.Context, a Actor, in NewToken) (GeneratedToken, error) {
 	if !a.Permissions.Has(TokensManage) {
 		return GeneratedToken{}, r.denied(TokensManage)
@@ -41,6 +43,9 @@ func (r *Registry) CreateToken(ctx context.Context, a Actor, in NewToken) (Gener
 			Hint:   r.help("Leave tenant out, or ask the provider."),
 		}
 	}
+	if made, err := r.earlier(ctx, r.store, a, in.Idempotency); err != nil || made != "" {
+		return r.tokenMadeEarlier(ctx, a, made, err)
+	}
 	t, err := r.draftToken(ctx, a, in, tenant)
 	if err != nil {
 		return GeneratedToken{}, err
@@ -54,6 +59,9 @@ func (r *Registry) CreateToken(ctx context.Context, a Actor, in NewToken) (Gener
 		t.Preview = preview(text.Reveal())
 		r.vault.SealToken(&t)
 		err = r.change(ctx, "create token", func(ctx context.Context, tx Tx) error {
+			if err := r.claim(ctx, tx, a, in.Idempotency, string(t.ID)); err != nil {
+				return err
+			}
 			if err := tx.PutToken(ctx, t); err != nil {
 				return err
 			}
@@ -63,10 +71,28 @@ func (r *Registry) CreateToken(ctx context.Context, a Actor, in NewToken) (Gener
 		if err == nil {
 			return GeneratedToken{Token: t, Secret: text}, nil
 		}
+		if made := (*madeBefore)(nil); errors.As(err, &made) {
+			return r.tokenMadeEarlier(ctx, a, made.target, nil)
+		}
 		if !errors.Is(err, ErrDuplicate) || try == mostTries {
 			return GeneratedToken{}, err
 		}
 	}
+}
+
+// tokenMadeEarlier is madeEarlier for tokens.
+func (r *Registry) tokenMadeEarlier(ctx context.Context, a Actor, target string, err error) (GeneratedToken, error) {
+	if err != nil {
+		return GeneratedToken{}, err
+	}
+	t, err := r.store.Token(ctx, TokenID(target))
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return GeneratedToken{}, r.failure("read token", err)
+	}
+	if err != nil || !a.actsIn(t.Tenant) || !r.vault.TokenIntact(&t) {
+		return GeneratedToken{}, absent("token", target)
+	}
+	return GeneratedToken{Token: t, Replayed: true}, nil
 }
 
 // draftToken checks the input, with every wrong field told.

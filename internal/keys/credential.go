@@ -28,6 +28,17 @@ const (
 	Denied    Status = "denied"
 )
 
+// Hold tells whose word a suspension is: it is lifted by nobody who has less to say.
+type Hold string
+
+// The holds, in the order of their weight. NoHold is also that of a suspension by those who may
+// suspend their own credentials alone.
+const (
+	NoHold       Hold = ""
+	HoldTenant   Hold = "tenant"   // the organisation's administrators and the provider
+	HoldProvider Hold = "provider" // the provider alone
+)
+
 // OwnerType tells whose a credential is.
 type OwnerType string
 
@@ -70,6 +81,7 @@ type Credential struct {
 	CreatedAt       time.Time
 	UpdatedAt       time.Time
 	RevokedAt       time.Time
+	Hold            Hold      // who must lift the suspension of a suspended one
 	DeletedAt       time.Time // a tombstone: kept for audit, found by nobody else
 	Version         int64     // 1 on creation, +1 with each write
 	Secrets         []StoredSecret

@@ -199,7 +199,7 @@ func (r *Registry) redeclare(have, want Credential, hash [sha256.Size]byte) (dec
 	want.Version, want.CreatedAt, want.RevokedAt = have.Version+1, have.CreatedAt, have.RevokedAt
 	kept := false
 	if underDenial(have.Status) {
-		want.Status = have.Status
+		want.Status, want.Hold = have.Status, have.Hold
 		if kept = len(have.Secrets) > 0 && !r.holds(&have, hash); kept {
 			want.Secrets = have.Secrets
 			r.log.Warn("a declared key has a new hash, but it was "+string(have.Status)+" and stays refused; "+

@@ -41,7 +41,7 @@ func (r *Registry) draft(a Actor, in NewCredential, tenant Tenant, now time.Time
 		c.Status = Pending
 	}
 	wrong.owner(in.Owner, tenant.ID)
-	wrong.application(&c, in)
+	wrong.application(&c, in.ApplicationType, in.RedirectURIs)
 	c.ExpiresAt = wrong.expiry(cat.Policy, in.Expiry, now)
 	plan, err := r.choosePlan(&wrong, a, in.Plan, cat, tenant)
 	if err != nil {
@@ -66,26 +66,26 @@ func (e *fieldErrors) owner(o *OwnerInput, tenant TenantID) {
 }
 
 // application checks the application type and what depends on it.
-func (e *fieldErrors) application(c *Credential, in NewCredential) {
+func (e *fieldErrors) application(c *Credential, kind string, uris []string) {
 	before := len(*e)
-	c.ApplicationType = in.ApplicationType
-	c.RedirectURIs = e.redirectURIs("redirect_uris", in.RedirectURIs)
-	switch in.ApplicationType {
+	c.ApplicationType = kind
+	c.RedirectURIs = e.redirectURIs("redirect_uris", uris)
+	switch kind {
 	case "", "internal":
 	case "public":
 		if len(c.RedirectURIs) == 0 && len(*e) == before {
 			e.add("redirect_uris", "redirect_uri_required: a public application needs at least one redirect URI")
 		}
 	default:
-		e.add("application_type", "is %s; it must be internal or public", quote(in.ApplicationType))
+		e.add("application_type", "is %s; it must be internal or public", quote(kind))
 	}
 }
 
 // expiry finds the end: the one asked for, within the maximum, or the policy's default, which the
 // maximum shortens.
 func (e *fieldErrors) expiry(p Policy, asked *Lifetime, now time.Time) time.Time {
-	latest := truncated(p.MaxExpiry.End(now))
 	if asked == nil {
+		latest := truncated(p.MaxExpiry.End(now))
 		end := truncated(p.DefaultExpiry.End(now))
 		if !latest.IsZero() && (end.IsZero() || end.After(latest)) {
 			end = latest
@@ -95,7 +95,12 @@ func (e *fieldErrors) expiry(p Policy, asked *Lifetime, now time.Time) time.Time
 		}
 		return end
 	}
-	end := truncated(asked.End(now))
+	return e.end(p, truncated(asked.End(now)), now, now)
+}
+
+// end checks the end asked for of what was made at birth.
+func (e *fieldErrors) end(p Policy, end, birth, now time.Time) time.Time {
+	latest := truncated(p.MaxExpiry.End(birth))
 	switch {
 	case !end.IsZero() && !end.After(now):
 		e.add("expires_at", "is %s; it must lie in the future", end.Format(time.RFC3339))

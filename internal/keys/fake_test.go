@@ -21,6 +21,7 @@ type fakeStore struct {
 	tokens      map[TokenID]Token
 	audit       map[string][]AuditEntry
 	meta        map[string][]byte
+	replays     map[Digest]Replay
 	changed     map[any]Seq // by CredentialID or TenantID
 	moved       chan struct{}
 
@@ -35,7 +36,7 @@ var _ Store = (*fakeStore)(nil)
 func newFakeStore() *fakeStore {
 	return &fakeStore{
 		credentials: map[CredentialID]Credential{}, tenants: map[TenantID]Tenant{}, tokens: map[TokenID]Token{},
-		audit: map[string][]AuditEntry{}, meta: map[string][]byte{}, changed: map[any]Seq{}, moved: make(chan struct{}),
+		audit: map[string][]AuditEntry{}, meta: map[string][]byte{}, replays: map[Digest]Replay{}, changed: map[any]Seq{}, moved: make(chan struct{}),
 	}
 }
 
@@ -93,14 +94,14 @@ func (s *fakeStore) Update(ctx context.Context, fn func(context.Context, Tx) err
 	}
 	next := &fakeStore{
 		seq: s.seq + 1, credentials: maps.Clone(s.credentials), tenants: maps.Clone(s.tenants), tokens: maps.Clone(s.tokens),
-		audit: maps.Clone(s.audit), meta: maps.Clone(s.meta), changed: maps.Clone(s.changed),
+		audit: maps.Clone(s.audit), meta: maps.Clone(s.meta), replays: maps.Clone(s.replays), changed: maps.Clone(s.changed),
 	}
 	tx := &fakeTx{fakeStore: next}
 	if err := fn(ctx, tx); err != nil {
 		return 0, err
 	}
 	s.credentials, s.tenants, s.tokens = next.credentials, next.tenants, next.tokens
-	s.audit, s.meta, s.changed = next.audit, next.meta, next.changed
+	s.audit, s.meta, s.replays, s.changed = next.audit, next.meta, next.replays, next.changed
 	if tx.dirty {
 		s.seq++
 		s.wake()

@@ -120,20 +120,35 @@ func (f Format) NewKey(random io.Reader, test bool) (id string, s Secret, err er
 	if test {
 		label = "_test"
 	}
-	return f.generate(random, label)
+	return f.generate(random, label, "")
+}
+
+// FurtherKey makes a further text of the API key with this id, with a fresh 256-bit secret. random nil
+// means crypto/rand.
+func (f Format) FurtherKey(random io.Reader, id string, test bool) (Secret, error) {
+	if len(id) != idLen || !isBase62(id) {
+		return Secret{}, fmt.Errorf("make secret: %q is no id of a key", id)
+	}
+	label := "_live"
+	if test {
+		label = "_test"
+	}
+	_, text, err := f.generate(random, label, id)
+	return text, err
 }
 
 // NewClientSecret makes a client secret's text; id is the secret's.
 func (f Format) NewClientSecret(random io.Reader) (id string, s Secret, err error) {
-	return f.generate(random, "s")
+	return f.generate(random, "s", "")
 }
 
 // NewToken makes an admin token's text; id is the token's.
 func (f Format) NewToken(random io.Reader) (id string, s Secret, err error) {
-	return f.generate(random, "a")
+	return f.generate(random, "a", "")
 }
 
-func (f Format) generate(random io.Reader, kind string) (string, Secret, error) {
+// generate makes a text with the id given, or with a fresh one.
+func (f Format) generate(random io.Reader, kind, id string) (string, Secret, error) {
 	if f.prefix == "" {
 		return "", Secret{}, fmt.Errorf("make secret: the format has no prefix")
 	}
@@ -145,9 +160,11 @@ func (f Format) generate(random io.Reader, kind string) (string, Secret, error) 
 	b = append(b, kind...)
 	b = append(b, '_')
 	at := len(b)
-	b, err := appendRandom62(b, random, idLen)
-	if err != nil {
-		return "", Secret{}, err
+	var err error
+	if b = append(b, id...); id == "" {
+		if b, err = appendRandom62(b, random, idLen); err != nil {
+			return "", Secret{}, err
+		}
 	}
 	b = append(b, '_')
 	if b, err = appendRandom62(b, random, secretLen); err != nil {

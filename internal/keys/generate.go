@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"strconv"
+	"time"
 )
 
 // NewCredential is the input of Generate. Empty means default.
@@ -26,6 +27,7 @@ type NewCredential struct {
 	Metadata        map[string]string
 	ExternalID      string
 	Reason          string
+	Idempotency     Idempotency
 	// Wrong is what reading the input found already: it is refused with everything else, so that
 	// a person sees all of it at once.
 	Wrong []FieldError
@@ -37,18 +39,19 @@ type OwnerInput struct {
 	ID   string
 }
 
-// Generated is a new credential and, this once, its secret.
+// Generated is a credential and, this once, its new secret.
 type Generated struct {
 	Credential Credential
 	Secret     Secret
+	Replayed   bool // an earlier request with the same Idempotency made it: there is no secret to see any more
 }
 
 // mostTries bounds how often an id that exists already is drawn again. One in 10^21 does.
 const mostTries = 5
 
 // Generate makes a credential. Refusals: permission_denied, keys_disabled, plan_not_eligible,
-// validation_failed (all fields at once), max_keys_reached, and the store's. With a Directory, the
-// key works when it returns.
+// validation_failed (all fields at once), max_keys_reached, idempotency_mismatch, and the store's. With
+// a Directory, the key works when it returns.
 func (r *Registry) Generate(ctx context.Context, a Actor, in NewCredential) (Generated, error) {
 	if !a.Permissions.HasAny(KeysGenerate, KeysGenerateAny) {
 		return Generated{}, r.denied(KeysGenerate)
@@ -66,6 +69,9 @@ func (r *Registry) Generate(ctx context.Context, a Actor, in NewCredential) (Gen
 			Hint:   r.help("Leave tenant out, or ask the provider."),
 		}
 	}
+	if made, err := r.earlier(ctx, r.store, a, in.Idempotency); err != nil || made != "" {
+		return r.madeEarlier(ctx, a, made, err)
+	}
 	now := r.instant()
 	tenant, err := r.readyTenant(ctx, r.store, id)
 	if err != nil {
@@ -81,10 +87,16 @@ func (r *Registry) Generate(ctx context.Context, a Actor, in NewCredential) (Gen
 			return Generated{}, err
 		}
 		err = r.change(ctx, "generate key", func(ctx context.Context, tx Tx) error {
+			if err := r.claim(ctx, tx, a, in.Idempotency, string(g.Credential.ID)); err != nil {
+				return err
+			}
 			return r.insert(ctx, tx, a, g.Credential)
 		})
 		if err == nil {
 			return g, nil
+		}
+		if made := (*madeBefore)(nil); errors.As(err, &made) {
+			return r.madeEarlier(ctx, a, made.target, nil)
 		}
 		if !errors.Is(err, ErrDuplicate) || try == mostTries {
 			return Generated{}, err
@@ -216,19 +228,32 @@ func (r *Registry) withSecret(c Credential) (Generated, error) {
 		return Generated{}, err
 	}
 	if c.Name == "" {
-		c.Name = "key-" + id[:6]
+		c.Name = usualName(c.ID)
 	}
-	s := StoredSecret{
-		ID: SecretID(secretID), Digest: r.vault.Digest(text.Reveal()), Pepper: r.vault.PepperVersion(),
-		Preview: preview(text.Reveal()), CreatedAt: c.CreatedAt,
+	s, err := r.stored(&c, SecretID(secretID), text, c.CreatedAt)
+	if err != nil {
+		return Generated{}, err
 	}
-	if r.catalog.Load().Policy.SecretVisibility[c.Kind] == Revealable {
-		if s.Sealed, err = r.vault.Seal(c.Tenant, c.ID, s.ID, text); err != nil {
-			return Generated{}, err
-		}
-	}
-	r.vault.SealSecret(c.ID, &s)
 	c.Secrets = []StoredSecret{s}
 	r.vault.SealCredential(&c)
 	return Generated{Credential: c, Secret: text}, nil
+}
+
+// usualName is the name of a credential that was given none.
+func usualName(id CredentialID) string { return "key-" + string(id[4:10]) }
+
+// stored is what is kept of a secret, its text too where the policy lets it be seen again.
+func (r *Registry) stored(c *Credential, id SecretID, text Secret, now time.Time) (StoredSecret, error) {
+	s := StoredSecret{
+		ID: id, Digest: r.vault.Digest(text.Reveal()), Pepper: r.vault.PepperVersion(),
+		Preview: preview(text.Reveal()), CreatedAt: now,
+	}
+	if r.catalog.Load().Policy.SecretVisibility[c.Kind] == Revealable {
+		var err error
+		if s.Sealed, err = r.vault.Seal(c.Tenant, c.ID, s.ID, text); err != nil {
+			return StoredSecret{}, err
+		}
+	}
+	r.vault.SealSecret(c.ID, &s)
+	return s, nil
 }

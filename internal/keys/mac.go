@@ -74,6 +74,9 @@ const (
 	tokenLabel      = "postern row token 1"
 	auditLabel      = "postern audit entry 1"
 	sealLabel       = "postern sealed secret 1"
+
+	onceKeyLabel     = "postern request key 1"
+	onceRequestLabel = "postern request 1"
 )
 
 func encodeInt(b []byte, n int64) []byte { return binary.BigEndian.AppendUint64(b, uint64(n)) }
@@ -127,7 +130,11 @@ func encodeCredential(b []byte, c *Credential) []byte {
 	}
 	b = encodeText(b, c.ManagedBy)
 	b = encodeInt(b, c.Version)
-	return encodeTime(b, c.DeletedAt)
+	b = encodeTime(b, c.DeletedAt)
+	if c.Hold != NoHold { // rows from before there were holds have none, and stay authentic
+		b = encodeText(b, c.Hold)
+	}
+	return b
 }
 
 func encodeSecret(b []byte, c CredentialID, s *StoredSecret) []byte {

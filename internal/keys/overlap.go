@@ -1,33 +1,41 @@
 package keys
 
-import "maps"
+import (
+	"fmt"
+	"strings"
+	"time"
+)
 
-// Overlap returns the catalog with what only an earlier one has: its plans, and its APIs with their
-// scopes. While one configuration takes the place of another, requests are decided by the routes of
-// either, and under this catalog neither misses anything.
-func (c *Catalog) Overlap(earlier *Catalog) *Catalog {
-	out := *c
-	out.Plans = maps.Clone(c.Plans)
-	for name, plan := range earlier.Plans {
-		if _, stays := out.Plans[name]; !stays {
-			out.Plans[name] = plan
+// Overlap is for how long the old secret of a rotated credential goes on working beside the new one.
+// The zero value: not at all.
+type Overlap struct{ life Lifetime }
+
+// usualOverlap is the one of a rotation that names none.
+const usualOverlap = 24 * time.Hour
+
+// ParseOverlap reads 0s, 90m, 24h, 7d, 1mo, a date such as 2027-01-31 or an RFC 3339 time.
+func ParseOverlap(s string) (Overlap, error) {
+	if unit := strings.TrimLeft(s, "0"); len(unit) < len(s) {
+		switch unit {
+		case "ms", "s", "m", "h", "d":
+			return Overlap{}, nil
 		}
 	}
-	out.APIs = maps.Clone(c.APIs)
-	for name, old := range earlier.APIs {
-		api, stays := out.APIs[name]
-		if !stays {
-			out.APIs[name] = old
-			continue
-		}
-		scopes := maps.Clone(api.Scopes)
-		for scope, text := range old.Scopes {
-			if _, stays := scopes[scope]; !stays {
-				scopes[scope] = text
-			}
-		}
-		api.Scopes = scopes
-		out.APIs[name] = api
+	life, err := ParseLifetime(s)
+	if err != nil || life.Never() {
+		return Overlap{}, fmt.Errorf("read overlap %s: write for how long the old secret goes on working, "+
+			"for example 0s, 90m, 24h or 7d, or until when, as in 2027-01-31T18:00:00Z", quote(s))
 	}
-	return &out
+	return Overlap{life}, nil
+}
+
+// end is when the old secret of a rotation at now ends.
+func (o *Overlap) end(now time.Time) time.Time {
+	switch {
+	case o == nil:
+		return now.Add(usualOverlap)
+	case o.life.Never():
+		return now
+	}
+	return truncated(o.life.End(now))
 }

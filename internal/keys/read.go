@@ -38,7 +38,7 @@ func (r *Registry) Credential(ctx context.Context, a Actor, id CredentialID) (Cr
 	return r.shown(c), nil
 }
 
-// shown leaves out of an authentic credential the secrets that are not.
+// shown leaves out of an authentic credential the secrets that are not, and those that have ended.
 func (r *Registry) shown(c Credential) Credential {
 	c.Secrets = slices.DeleteFunc(c.Secrets, func(s StoredSecret) bool {
 		if r.vault.SecretIntact(c.ID, &s) {
@@ -47,6 +47,7 @@ func (r *Registry) shown(c Credential) Credential {
 		r.forged.tell(r.log, "secret", string(c.ID)+"/"+string(s.ID))
 		return true
 	})
+	c.Secrets = withoutEnded(c.Secrets, r.now())
 	return c
 }
 
@@ -60,11 +61,7 @@ func (r *Registry) Credentials(ctx context.Context, a Actor, f CredentialFilter)
 	f.Now = r.instant()
 	var wrong fieldErrors
 	f.Limit = wrong.limit(f.Limit)
-	oneOf(&wrong, "sort", strings.TrimPrefix(f.Sort, "-"), "", "created_at", "name", "expires_at", "updated_at")
-	oneOf(&wrong, "status", f.Status, "", Pending, Active, Suspended, Expired, Revoked, Denied)
-	oneOf(&wrong, "kind", f.Kind, "", APIKey, Client)
-	oneOf(&wrong, "owner", f.OwnerType, "", OwnerUser, OwnerTenant)
-	f.Search = wrong.line("search", f.Search, maxName)
+	wrong.filter("", &f)
 	if err := wrong.refusal(); err != nil {
 		return CredentialPage{}, err
 	}
@@ -98,6 +95,15 @@ func (r *Registry) Credentials(ctx context.Context, a Actor, f CredentialFilter)
 	}
 	page.Items = kept
 	return page, nil
+}
+
+// filter checks what a list is narrowed and ordered by; at is put before the names of fields.
+func (e *fieldErrors) filter(at string, f *CredentialFilter) {
+	oneOf(e, at+"sort", strings.TrimPrefix(f.Sort, "-"), "", "created_at", "name", "expires_at", "updated_at")
+	oneOf(e, at+"status", f.Status, "", Pending, Active, Suspended, Expired, Revoked, Denied)
+	oneOf(e, at+"kind", f.Kind, "", APIKey, Client)
+	oneOf(e, at+"owner", f.OwnerType, "", OwnerUser, OwnerTenant)
+	f.Search = e.line(at+"search", f.Search, maxName)
 }
 
 // listFailure tells a wrong cursor from a store that fails.

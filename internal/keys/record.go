@@ -7,19 +7,39 @@ import (
 
 // record appends an entry to an audit chain, in the transaction of the change it tells of.
 func (r *Registry) record(ctx context.Context, tx Tx, a Actor, chain, action, target string, detail map[string]string) error {
-	last, err := tx.AuditHead(ctx, chain)
-	if err != nil {
-		return err
+	trail := auditTrail{registry: r, tx: tx}
+	return trail.record(ctx, a, chain, action, target, detail)
+}
+
+// auditTrail appends entries to audit chains within one transaction. It asks for the end of each chain
+// once; so nobody else may append there in the same transaction.
+type auditTrail struct {
+	registry *Registry
+	tx       Tx
+	ends     map[string]AuditEntry
+}
+
+func (t *auditTrail) record(ctx context.Context, a Actor, chain, action, target string, detail map[string]string) error {
+	last, known := t.ends[chain]
+	if !known {
+		var err error
+		if last, err = t.tx.AuditHead(ctx, chain); err != nil {
+			return err
+		}
 	}
 	e := AuditEntry{
-		Chain: chain, Time: r.instant(), Actor: a.ActorRef, Action: action, Target: target,
+		Chain: chain, Time: t.registry.instant(), Actor: a.ActorRef, Action: action, Target: target,
 		Detail: detail, Request: a.RequestID,
 	}
 	if a.Address.IsValid() {
 		e.Address = a.Address.Unmap().String()
 	}
-	r.vault.SealAudit(last, &e)
-	return tx.AppendAudit(ctx, e)
+	t.registry.vault.SealAudit(last, &e)
+	if t.ends == nil {
+		t.ends = map[string]AuditEntry{}
+	}
+	t.ends[chain] = e
+	return t.tx.AppendAudit(ctx, e)
 }
 
 // endText writes an end for the audit, never for none.

@@ -2,65 +2,35 @@ package keys
 
 import (
 	"context"
-	"errors"
-	"fmt"
+	"time"
 )
 
 // Revoke ends a credential for good. Only active and suspended ones (not expired) can be:
 // invalid_state otherwise, naming the state. A declared one can be revoked too: denial wins over
-// the file. With a Directory, the credential is refused when Revoke returns.
-func (r *Registry) Revoke(ctx context.Context, a Actor, id CredentialID, reason string) (Credential, error) {
+// the file. With a Directory, the credential is refused when Revoke returns. Where ifVersion is given,
+// the stored version must be one of these, else it is a version_conflict; this holds in the transaction
+// that revokes.
+func (r *Registry) Revoke(ctx context.Context, a Actor, id CredentialID, reason string, ifVersion ...int64) (Credential, error) {
 	var wrong fieldErrors
 	reason = wrong.lines("reason", reason, maxReason)
 	if err := wrong.refusal(); err != nil {
 		return Credential{}, err
 	}
-	var revoked Credential
-	err := r.change(ctx, "revoke key", func(ctx context.Context, tx Tx) error {
-		c, err := tx.Credential(ctx, id, false)
-		if err != nil && !errors.Is(err, ErrNotFound) {
-			return err
-		}
-		if err != nil || !a.mayKnow(&c) {
-			return absent("key", string(id))
-		}
-		if !a.may(KeysRevoke, KeysRevokeAny, &c) {
-			if a.owns(&c) {
-				return r.denied(KeysRevoke)
-			}
-			return r.denied(KeysRevokeAny)
-		}
-		if err := r.revocable(&c); err != nil {
-			return err
-		}
-		now := r.instant()
-		c.Status, c.RevokedAt, c.UpdatedAt, c.Version = Revoked, now, now, c.Version+1
-		r.vault.SealCredential(&c)
-		if err := tx.PutCredential(ctx, c); err != nil {
-			return err
-		}
-		revoked = c
-		return r.record(ctx, tx, a, string(c.Tenant), "key.revoked", string(c.ID), details("name", c.Name, "reason", reason))
+	return r.amend(ctx, a, id, revoking(ifVersion), func(_ context.Context, _ Tx, c *Credential, now time.Time) (note, error) {
+		return revoke(c, reason, now)
 	})
-	if err != nil {
-		return Credential{}, err
-	}
-	return revoked, nil
 }
 
-// revocable refuses what has ended already, and what was never admitted.
-func (r *Registry) revocable(c *Credential) error {
-	if !r.vault.CredentialIntact(c) {
-		return altered(string(c.ID))
+// revoking is who may revoke what.
+func revoking(ifVersion []int64) act {
+	return act{doing: "revoke key", own: KeysRevoke, all: KeysRevokeAny, declared: true, ifVersion: ifVersion}
+}
+
+// revoke ends a record, unless it has ended already or was never admitted.
+func revoke(c *Credential, reason string, now time.Time) (note, error) {
+	if err := inState(c, now, "revoked", Active, Suspended); err != nil {
+		return note{}, err
 	}
-	switch state := c.StatusAt(r.now()); state {
-	case Active, Suspended:
-		return nil
-	default:
-		return &Refusal{
-			Code:   InvalidState,
-			Detail: fmt.Sprintf("Only active and suspended keys can be revoked; %s is %s.", c.ID, state),
-			Hint:   "It is not admitted as it is.",
-		}
-	}
+	c.Status, c.RevokedAt, c.Hold = Revoked, now, NoHold
+	return note{"key.revoked", details("name", c.Name, "reason", reason)}, nil
 }

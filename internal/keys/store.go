@@ -55,6 +55,7 @@ type Store interface {
 
 // Reader is the reading half that Store and Tx share.
 type Reader interface {
+	ReplayReader
 	// Credential returns the credential with its secrets, or ErrNotFound. With tombstones set
 	// deleted ones are found too.
 	Credential(ctx context.Context, id CredentialID, tombstones bool) (Credential, error)
@@ -84,6 +85,7 @@ type Reader interface {
 // Tx is a running Update.
 type Tx interface {
 	Reader
+	ReplayWriter
 	// PutCredential inserts (Version 1) or replaces (stored version + 1, else ErrConflict) the
 	// credential and its secrets, and makes it part of this change. ErrDuplicate when a secret's
 	// digest or, on insertion, the id exists.

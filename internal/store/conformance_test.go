@@ -36,6 +36,7 @@ func testStore(t *testing.T, open func(t *testing.T) keys.Store) {
 		{"Token", testToken},
 		{"Audit", testAudit},
 		{"Meta", testMeta},
+		{"Replay", testReplay},
 		{"Update", testUpdate},
 		{"Changes", testChanges},
 		{"Load", testLoad},
@@ -95,6 +96,7 @@ func sample(n int) keys.Credential {
 		CreatedAt:       noon.Add(time.Duration(n) * time.Second),
 		UpdatedAt:       noon.Add(time.Duration(n) * time.Minute),
 		RevokedAt:       noon.Add(time.Hour),
+		Hold:            keys.HoldTenant,
 		Version:         1,
 		MAC:             keys.RowMAC(sum("mac", n)),
 		Secrets: []keys.StoredSecret{

@@ -65,6 +65,17 @@ func (r *reader) Credentials(ctx context.Context, f keys.CredentialFilter) (keys
 	var rows []listedCredential
 	q := r.db.NewSelect().Model(&rows).Column(credentialColumns...).
 		Column("created_at", "updated_at", "expires_at", "name_key").Where("deleted = 0")
+	ids, few, err := r.narrow(ctx, f)
+	switch {
+	case err != nil:
+		return keys.CredentialPage{}, r.fail(ctx, doing, err)
+	case few && len(ids) == 0:
+		return keys.CredentialPage{}, nil
+	case few:
+		q.Where("id IN (?)", bun.In(ids))
+	case f.Tenant != "" && (sort == "created_at" || sort == "name"):
+		q.Where("tenant = ?", string(f.Tenant)) // there is an index of both
+	}
 	r.filter(q, f)
 	size := pageSize(f.Limit)
 	page(q, column, descending, after, size)
@@ -113,17 +124,17 @@ func (r *reader) filter(q *bun.SelectQuery, f keys.CredentialFilter) {
 		{"tenant", string(f.Tenant)}, {"owner_type", string(f.OwnerType)}, {"owner_id", f.OwnerID}, {"kind", string(f.Kind)},
 	} {
 		if equal.value != "" {
-			q.Where("? = ?", bun.Ident(equal.column), equal.value)
+			q.Where("? = ?", unindexed(equal.column), equal.value)
 		}
 	}
 	switch now := micros(r.at(f.Now)); f.Status {
 	case "":
 	case keys.Expired:
-		q.Where("status IN ('active', 'suspended')").Where("expires_at <= ?", now)
+		q.Where("status IN ('active', 'suspended')").Where("expires_at + 0 <= ?", now)
 	case keys.Active, keys.Suspended:
-		q.Where("status = ?", string(f.Status)).Where("expires_at > ?", now)
+		q.Where("? = ?", unindexed("status"), string(f.Status)).Where("expires_at + 0 > ?", now)
 	default:
-		q.Where("status = ?", string(f.Status))
+		q.Where("? = ?", unindexed("status"), string(f.Status))
 	}
 	if f.API != "" {
 		q.Where(`apis LIKE ? ESCAPE '\'`, "% "+escapeLike(string(f.API))+" %")
@@ -133,7 +144,7 @@ func (r *reader) filter(q *bun.SelectQuery, f keys.CredentialFilter) {
 		q.Where(`(name_key LIKE ? ESCAPE '\' OR lower(id) LIKE ? ESCAPE '\' OR owner_key LIKE ? ESCAPE '\')`, part, part, part)
 	}
 	if !f.ExpiresBefore.IsZero() {
-		q.Where("expires_at < ?", micros(f.ExpiresBefore))
+		q.Where("expires_at + 0 < ?", micros(f.ExpiresBefore))
 	}
 	switch f.Managed {
 	case keys.ManagedByFile:

@@ -18,6 +18,8 @@ import (
 func testList(t *testing.T, open func(*testing.T) keys.Store) {
 	t.Run("filters", func(t *testing.T) { testFilters(t, open(t)) })
 	t.Run("search", func(t *testing.T) { testSearch(t, open(t)) })
+	t.Run("search after changes", func(t *testing.T) { testSearchAfterChanges(t, open(t)) })
+	t.Run("narrowing", func(t *testing.T) { testNarrowing(t, open(t)) })
 	t.Run("pages", func(t *testing.T) { testPages(t, open(t)) })
 	t.Run("cursors", func(t *testing.T) { testCursors(t, open(t)) })
 }
@@ -156,6 +158,133 @@ func testSearch(t *testing.T, s keys.Store) {
 				t.Errorf("got %q, want %q", got, want)
 			}
 		})
+	}
+}
+
+// testSearchAfterChanges holds the search to what was committed last, also within a transaction.
+func testSearchAfterChanges(t *testing.T, s keys.Store) {
+	search := func(from keys.Reader, text string) string {
+		t.Helper()
+		return strings.Join(ids(t, from, keys.CredentialFilter{Now: noon, Search: text}), " ")
+	}
+	c := bare(1)
+	c.Name = "first name"
+	put(t, s, c, bare(2))
+	if got := search(s, "first"); got != "key_000000000001" {
+		t.Errorf("put: got %q", got)
+	}
+	c = next(c, func(c *keys.Credential) { c.Name, c.Owner.Name = "second name", "Somebody" })
+	update(t, s, func(ctx context.Context, tx keys.Tx) error {
+		if err := tx.PutCredential(ctx, c); err != nil {
+			return err
+		}
+		if got := search(tx, "second"); got != "key_000000000001" {
+			t.Errorf("in its own transaction: got %q", got)
+		}
+		if got := search(s, "second"); got != "" {
+			t.Errorf("before it is committed: got %q", got)
+		}
+		return nil
+	})
+	for text, want := range map[string]string{"first": "", "second": "key_000000000001", "SOMEBODY": "key_000000000001", "name\nkey": ""} {
+		if got := search(s, text); got != want {
+			t.Errorf("changed: %q finds %q, want %q", text, got, want)
+		}
+	}
+	put(t, s, next(c, func(c *keys.Credential) { c.DeletedAt, c.Secrets = noon, nil }))
+	if got := search(s, "second"); got != "" {
+		t.Errorf("deleted: got %q", got)
+	}
+	// So many changes that whatever is kept of old ones has to be cleared away.
+	many := make([]keys.Credential, 1500)
+	for i := range many {
+		many[i] = bare(100 + i)
+	}
+	put(t, s, many...)
+	for round := range 3 {
+		for i := range many {
+			many[i] = next(many[i], func(c *keys.Credential) {
+				c.Name, c.Owner.Name = fmt.Sprintf("round %d of %d", round, i), fmt.Sprint("owner ", i%7)
+			})
+		}
+		put(t, s, many...)
+		if got, want := search(s, fmt.Sprintf("round %d of 77", round)), "key_000000000177"; !strings.HasPrefix(got, want) || len(got) != 11*(len(want)+1)-1 {
+			t.Errorf("round %d: got %q", round, got)
+		}
+		if got := search(s, fmt.Sprintf("round %d", round-1)); got != "" {
+			t.Errorf("round %d: names of the last are found: %q", round, got)
+		}
+		page, err := s.Credentials(t.Context(), keys.CredentialFilter{Now: noon, Search: "owner 3", Limit: 1000})
+		if err != nil || len(page.Items) != 214 {
+			t.Errorf("round %d: %d of an owner, %v; want 214", round, len(page.Items), err)
+		}
+	}
+}
+
+// testNarrowing compares each filter on few and on many credentials with what a plain loop selects:
+// which way a list is read must not matter.
+func testNarrowing(t *testing.T, s keys.Store) {
+	const count = 9000 // more than twice of what is picked out at once
+	all := make([]keys.Credential, count)
+	for i := range all {
+		c := bare(i)
+		c.Secrets = nil
+		c.Name = fmt.Sprintf("name %d", i*7919%count)
+		c.CreatedAt = noon.Add(time.Duration(i/3) * time.Microsecond)
+		c.Owner = keys.Owner{Type: keys.OwnerUser, ID: "many", Name: "Many"}
+		if i%1000 == 5 {
+			c.Owner = keys.Owner{Type: keys.OwnerUser, ID: "few", Name: "Few"}
+		}
+		if i%900 == 7 {
+			c.Tenant, c.Status = "acme", keys.Suspended
+		}
+		if i%2 == 0 {
+			c.Status = keys.Revoked
+		}
+		if i%700 == 1 {
+			c.Kind = keys.Client
+		}
+		if i%800 == 3 {
+			c.ExpiresAt = noon.Add(-time.Duration(i) * time.Second)
+		}
+		all[i] = c
+	}
+	put(t, s, all...)
+	for _, f := range []keys.CredentialFilter{
+		{}, {OwnerID: "few"}, {OwnerID: "many"}, {OwnerID: "none"}, {Tenant: "acme"}, {Tenant: "default"}, {Status: keys.Suspended}, {Status: keys.Revoked},
+		{Status: keys.Active}, {Status: keys.Expired}, {Kind: keys.Client}, {Kind: keys.APIKey}, {ExpiresBefore: noon.Add(-time.Hour)}, {Search: "few"},
+		{Search: "many"}, {Search: "name 77"}, {Search: "nothing"}, {Search: "name"}, {Tenant: "default", OwnerID: "few", Status: keys.Active, Search: "name"},
+		{Tenant: "acme", Kind: keys.APIKey, Status: keys.Suspended}, {Tenant: "default", Status: keys.Revoked, Kind: keys.Client},
+	} {
+		var want []string
+		for _, c := range all {
+			text := strings.ToLower(c.Name + "\n" + string(c.ID) + "\n" + c.Owner.Name)
+			if (f.OwnerID == "" || c.Owner.ID == f.OwnerID) && (f.Tenant == "" || c.Tenant == f.Tenant) && (f.Kind == "" || c.Kind == f.Kind) &&
+				(f.Status == "" || c.StatusAt(noon) == f.Status) && (f.ExpiresBefore.IsZero() || !c.ExpiresAt.IsZero() && c.ExpiresAt.Before(f.ExpiresBefore)) &&
+				strings.Contains(text, f.Search) {
+				want = append(want, string(c.ID))
+			}
+		}
+		f.Now, f.Limit = noon, 1000
+		for _, order := range []string{"created_at", "-created_at", "name", "-expires_at", "updated_at"} {
+			f.Sort, f.Cursor = order, ""
+			var got []string
+			for {
+				page, err := s.Credentials(t.Context(), f)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, c := range page.Items {
+					got = append(got, string(c.ID))
+				}
+				if f.Cursor = page.Next; f.Cursor == "" {
+					break
+				}
+			}
+			if slices.Sort(got); !slices.Equal(got, want) {
+				t.Errorf("%+v: %d credentials, want %d", f, len(got), len(want))
+			}
+		}
 	}
 }
 

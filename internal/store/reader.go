@@ -1,6 +1,7 @@
 package store
 
 import (
+	"database/sql"
 	"log/slog"
 	"sync/atomic"
 	"time"
@@ -17,6 +18,8 @@ type reader struct {
 	log     *slog.Logger
 	now     func() time.Time
 	closed  *atomic.Bool
+	pool    *sql.DB      // beneath db; nil in a transaction
+	index   *searchIndex // nil in a transaction, which has to see what it wrote
 }
 
 // micros and instant carry times in and out: microseconds since 1970. Go's zero time, which means

@@ -14,7 +14,7 @@ import (
 //
 //	format (1 byte) · id · tenant · kind · owner type, id, name · status · plan · managed by ·
 //	APIs · scopes · flags (1 byte, 1 = test) · expires, created, updated, revoked, deleted ·
-//	version · allowed prefixes · MAC (32) · secrets
+//	version · allowed prefixes · MAC (32) · secrets · hold, unless it is empty
 //
 // A string is its length and its bytes; a list its count and its elements; a time the microseconds
 // since the year 1, so that no time is one zero byte; numbers are unsigned varints
@@ -71,6 +71,9 @@ func appendRecord(b []byte, c *keys.Credential) ([]byte, error) {
 			return nil, err
 		}
 		b = appendString(b, string(one))
+	}
+	if c.Hold != keys.NoHold {
+		b = appendString(b, string(c.Hold))
 	}
 	return b, nil
 }
@@ -144,6 +147,9 @@ func parseRecord(data []byte, w words) (keys.Credential, error) {
 		for i := range c.Secrets {
 			d.secret(&c.Secrets[i])
 		}
+	}
+	if len(d.data) > 0 {
+		c.Hold = keys.Hold(d.word())
 	}
 	if d.bad {
 		return keys.Credential{}, errDamaged

@@ -39,7 +39,11 @@ func TestRecordCutAnywhere(t *testing.T) {
 			t.Fatalf("the first %d of %d bytes: got error %v, want errDamaged", n, len(whole), err)
 		}
 	}
-	// What a later release appends is ignored.
+	// What a later release appends behind the last field is ignored.
+	want.Hold = keys.HoldTenant
+	if whole, err = appendRecord(nil, &want); err != nil {
+		t.Fatal(err)
+	}
 	for _, w := range []words{nil, {}} {
 		got, err := parseRecord(append(whole, "more"...), w)
 		if err != nil {

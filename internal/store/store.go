@@ -67,7 +67,7 @@ func Open(ctx context.Context, dsn string, o Options) (*Store, error) {
 		read:  bun.NewDB(p.read, p.dialect.bun),
 		bell:  newBell(),
 	}
-	s.reader = reader{db: s.read, place: rest, dialect: p.dialect, log: o.Log, now: o.Now, closed: new(atomic.Bool)}
+	s.reader = reader{db: s.read, place: rest, dialect: p.dialect, log: o.Log, now: o.Now, closed: new(atomic.Bool), pool: p.read, index: &searchIndex{}}
 	if err := s.prepare(ctx, p.write); err != nil {
 		return nil, errors.Join(fmt.Errorf("open store %s: %w", rest, err), s.Close())
 	}

@@ -25,7 +25,7 @@ type transaction struct {
 func (s *Store) begin(ctx context.Context, btx bun.Tx) (*transaction, error) {
 	t := &transaction{tx: btx, stmts: make(map[string]*sql.Stmt)}
 	t.reader = s.reader
-	t.reader.db = btx
+	t.reader.db, t.reader.pool, t.reader.index = btx, nil, nil
 	if err := btx.Tx.QueryRowContext(ctx, s.dialect.lockHead).Scan(&t.head); err != nil {
 		return nil, fmt.Errorf("lock the head: %w", err)
 	}

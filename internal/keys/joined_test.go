@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// TestOverlap keeps what either configuration has, and the newer one's word where both have it.
-func TestOverlap(t *testing.T) {
+// TestJoined keeps what either configuration has, and the newer one's word where both have it.
+func TestJoined(t *testing.T) {
 	old := &Catalog{
 		Plans: map[PlanName]*Plan{"standard": {Name: "standard"}, "gone": {Name: "gone"}},
 		APIs:  map[APIName]API{"orders": {Scopes: map[Scope]string{"orders.read": "", "orders.old": ""}}, "bills": {Scopes: map[Scope]string{"bills.read": ""}}},
@@ -17,7 +17,7 @@ func TestOverlap(t *testing.T) {
 		Plans: map[PlanName]*Plan{"standard": standard, "new": {Name: "new"}},
 		APIs:  map[APIName]API{"orders": {Scopes: map[Scope]string{"orders.read": "", "orders.new": ""}}},
 	}
-	both := next.Overlap(old)
+	both := next.Joined(old)
 	if got := slices.Sorted(maps.Keys(both.Plans)); !slices.Equal(got, []PlanName{"gone", "new", "standard"}) || both.Plans["standard"] != standard {
 		t.Errorf("got plans %v", got)
 	}

@@ -1,0 +1,20 @@
+package keys
+
+import (
+	"context"
+	"time"
+)
+
+func (s *fakeStore) Replay(_ context.Context, key Digest) (Replay, error) {
+	return look(s, func() (Replay, error) { return found(s.replays, key) })
+}
+
+func (t *fakeTx) PutReplay(_ context.Context, p Replay, now time.Time) error {
+	for key, old := range t.replays {
+		if !now.Before(old.ExpiresAt) {
+			delete(t.replays, key)
+		}
+	}
+	t.replays[p.Key] = p
+	return nil
+}
