@@ -14,6 +14,9 @@ import (
 
 // fakeStore is a Store in memory: small, strict about versions and digests, and able to fail.
 type fakeStore struct {
+	PeopleReader // none: people are tested on a real store
+	PeopleTx
+
 	mu          sync.Mutex
 	seq         Seq
 	credentials map[CredentialID]Credential

@@ -298,7 +298,7 @@ func TestCapPerUser(t *testing.T) {
 	c := Credential{Kind: APIKey, Tenant: "default", Owner: Owner{OwnerUser, "usr_1", "Ann"}, Status: Active, Plan: "standard", Version: 1, CreatedAt: h.clock.Now()}
 	insert := func(owner string) error {
 		c.Owner.ID = owner
-		g, err := h.registry.withSecret(c)
+		g, err := h.registry.withSecret(c, h.registry.catalog.Load().Policy)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,6 +1,9 @@
 package keys
 
-import "strings"
+import (
+	"strings"
+	"time"
+)
 
 // RefusalCode is the machine-readable name of a refusal on the control path.
 type RefusalCode string
@@ -12,11 +15,14 @@ const (
 	KeysDisabledHere     RefusalCode = "keys_disabled"
 	PlanNotEligibleHere  RefusalCode = "plan_not_eligible"
 	RoleRequired         RefusalCode = "role_required"
+	SelfOnly             RefusalCode = "self_only"
+	ReauthRequired       RefusalCode = "reauthentication_required"
 	NotFoundHere         RefusalCode = "not_found"
 	MaxKeysReached       RefusalCode = "max_keys_reached"
 	InvalidState         RefusalCode = "invalid_state"
 	ManagedElsewhere     RefusalCode = "managed_elsewhere"
 	VersionConflict      RefusalCode = "version_conflict"
+	TooManyFailuresHere  RefusalCode = "too_many_failures"
 	ValidationFailed     RefusalCode = "validation_failed"
 	StoreUnavailableHere RefusalCode = "store_unavailable"
 	StorageFullHere      RefusalCode = "storage_full"
@@ -36,6 +42,8 @@ type Refusal struct {
 	Scope string
 	Limit int
 	Where string
+	// RetryAfter belongs to TooManyFailuresHere.
+	RetryAfter time.Duration
 }
 
 // FieldError is one wrong field of an input.

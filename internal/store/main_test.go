@@ -186,17 +186,42 @@ func TestKillLosesNoAcknowledgedWrite(t *testing.T) {
 	}
 }
 
-// twoMigrations are the real ones and one more that is killed halfway.
+// ownVersion is the schema's version of this program.
+func ownVersion(t interface{ Fatal(...any) }) int {
+	own, err := sqliteDialect().migrations()
+	if err != nil {
+		t.Fatal(err)
+	}
+	names, err := fs.Glob(own, "*.sql")
+	if err != nil || len(names) == 0 {
+		t.Fatal("no migrations", err)
+	}
+	var version int
+	if _, err := fmt.Sscanf(names[len(names)-1], "%04d_", &version); err != nil {
+		t.Fatal(err)
+	}
+	return version
+}
+
+// twoMigrations are the real ones and one more.
 func twoMigrations(t interface{ Fatal(...any) }, second string) fs.FS {
 	own, err := sqliteDialect().migrations()
 	if err != nil {
 		t.Fatal(err)
 	}
-	first, err := fs.ReadFile(own, "0001_first.sql")
+	all := fstest.MapFS{fmt.Sprintf("%04d_second.sql", ownVersion(t)+1): {Data: []byte("-- +goose Up\n" + second)}}
+	names, err := fs.Glob(own, "*.sql")
 	if err != nil {
 		t.Fatal(err)
 	}
-	return fstest.MapFS{"0001_first.sql": {Data: first}, "0002_second.sql": {Data: []byte("-- +goose Up\n" + second)}}
+	for _, name := range names {
+		text, err := fs.ReadFile(own, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all[name] = &fstest.MapFile{Data: text}
+	}
+	return all
 }
 
 const goodSecond = "CREATE TABLE half (n INTEGER NOT NULL);\nINSERT INTO half (n) VALUES (1);\n"

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"fmt"
 	"io/fs"
 	"path/filepath"
 	"strings"
@@ -35,8 +36,8 @@ func TestMigrateForward(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if version, err := migrateTo(t, path, twoMigrations(t, goodSecond)); version != 2 || err != nil {
-		t.Fatalf("got version %d, %v, want 2", version, err)
+	if version, err := migrateTo(t, path, twoMigrations(t, goodSecond)); version != ownVersion(t)+1 || err != nil {
+		t.Fatalf("got version %d, %v, want the one after ours", version, err)
 	}
 	// One ahead: this program still works with it.
 	s = openAt(t, path)
@@ -51,15 +52,15 @@ func TestMigrateForward(t *testing.T) {
 func TestNewerSchemaIsRefused(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "postern.db")
 	fsys := twoMigrations(t, goodSecond).(fstest.MapFS)
-	fsys["0003_third.sql"] = &fstest.MapFile{Data: []byte("-- +goose Up\nCREATE TABLE third (n INTEGER);\n")}
-	if version, err := migrateTo(t, path, fsys); version != 3 || err != nil {
-		t.Fatalf("got version %d, %v, want 3", version, err)
+	fsys[fmt.Sprintf("%04d_third.sql", ownVersion(t)+2)] = &fstest.MapFile{Data: []byte("-- +goose Up\nCREATE TABLE third (n INTEGER);\n")}
+	if version, err := migrateTo(t, path, fsys); version != ownVersion(t)+2 || err != nil {
+		t.Fatalf("got version %d, %v, want the second after ours", version, err)
 	}
 	_, err := Open(t.Context(), "sqlite:"+path, Options{})
 	if err == nil {
 		t.Fatal("got no error for a schema two versions ahead")
 	}
-	for _, part := range []string{"version 3", "up to 2", "newer release", "backup"} {
+	for _, part := range []string{fmt.Sprintf("version %d", ownVersion(t)+2), fmt.Sprintf("up to %d", ownVersion(t)+1), "newer release", "backup"} {
 		if !strings.Contains(err.Error(), part) {
 			t.Errorf("got error %q, want it to say %q", err, part)
 		}
@@ -104,8 +105,8 @@ func mustMigrations(t *testing.T) fs.FS {
 // that the second can be made up for.
 func wholeFirst(t *testing.T, path string, version int) {
 	t.Helper()
-	if version != 1 {
-		t.Errorf("got version %d, want 1", version)
+	if version != ownVersion(t) {
+		t.Errorf("got version %d, want %d", version, ownVersion(t))
 	}
 	s := openAt(t, path)
 	var tables int
@@ -118,7 +119,7 @@ func wholeFirst(t *testing.T, path string, version int) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if version, err := migrateTo(t, path, twoMigrations(t, goodSecond)); version != 2 || err != nil {
-		t.Errorf("made up for: got version %d, %v, want 2", version, err)
+	if version, err := migrateTo(t, path, twoMigrations(t, goodSecond)); version != ownVersion(t)+1 || err != nil {
+		t.Errorf("made up for: got version %d, %v, want the one after ours", version, err)
 	}
 }
