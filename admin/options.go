@@ -22,6 +22,8 @@ type Registry interface {
 	RevokeToken(ctx context.Context, a keys.Actor, id keys.TokenID) (keys.Token, error)
 	Tokens(ctx context.Context, a keys.Actor, f keys.TokenFilter) (keys.TokenPage, error)
 	Now() time.Time
+
+	PeopleRegistry
 }
 
 // Options are the parts an admin API is built from.
@@ -33,6 +35,13 @@ type Options struct {
 	Version  string              // of the program, for the document
 	Log      *slog.Logger        // nil: nothing is logged
 	Now      func() time.Time    // nil: time.Now
+
+	// Hosts are the names under which browsers reach this listener, in lower case and without port,
+	// see hosted; empty where nobody can tell. Any address counts as one of them.
+	Hosts []string
+
+	// AdminURL is where people reach this listener, for the links that are made; "" names none.
+	AdminURL string
 
 	// KeyExpression is the regular expression that API keys of ours match, keys.Format.Expression,
 	// published for leak scanners; "" publishes none.

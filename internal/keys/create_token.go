@@ -34,6 +34,11 @@ func (r *Registry) CreateToken(ctx context.Context, a Actor, in NewToken) (Gener
 	if tenant == "" {
 		tenant = a.Tenant
 	}
+	if tenant == "" && in.ActsAs != "" { // the provider need not say where the person belongs
+		if u, err := r.store.User(ctx, in.ActsAs); err == nil {
+			tenant = u.Tenant
+		}
+	}
 	if !a.actsIn(tenant) {
 		return GeneratedToken{}, &Refusal{
 			Code:   PermissionDenied,

@@ -14,8 +14,9 @@ import (
 
 // fakeStore is a Store in memory: small, strict about versions and digests, and able to fail.
 type fakeStore struct {
-	PeopleReader // none: people are tested on a real store
+	PeopleReader // beyond users by id there are none: people are tested on a real store
 	PeopleTx
+	users map[UserID]User
 
 	mu          sync.Mutex
 	seq         Seq
@@ -37,7 +38,7 @@ var _ Store = (*fakeStore)(nil)
 
 func newFakeStore() *fakeStore {
 	return &fakeStore{
-		credentials: map[CredentialID]Credential{}, tenants: map[TenantID]Tenant{}, tokens: map[TokenID]Token{},
+		users: map[UserID]User{}, credentials: map[CredentialID]Credential{}, tenants: map[TenantID]Tenant{}, tokens: map[TokenID]Token{},
 		audit: map[string][]AuditEntry{}, meta: map[string][]byte{}, changed: map[any]Seq{}, moved: make(chan struct{}),
 	}
 }
@@ -95,6 +96,7 @@ func (s *fakeStore) Update(ctx context.Context, fn func(context.Context, Tx) err
 		return 0, s.fail
 	}
 	next := &fakeStore{
+		users: maps.Clone(s.users),
 		seq: s.seq + 1, credentials: maps.Clone(s.credentials), tenants: maps.Clone(s.tenants), tokens: maps.Clone(s.tokens),
 		audit: maps.Clone(s.audit), meta: maps.Clone(s.meta), changed: maps.Clone(s.changed),
 	}
@@ -563,6 +565,23 @@ func (h *house) wait(seq Seq) {
 func (h *house) code(text, clientID string) Code {
 	_, code := h.dir.Authenticate(Presented{Text: text, ClientID: clientID}, h.clock.Now())
 	return code
+}
+
+// user makes a person of the default tenant.
+func (h *house) user(id UserID) {
+	u := User{ID: id, Tenant: DefaultTenant, Email: string(id) + "@example.com", Version: 1}
+	h.vault.SealUser(&u)
+	h.store.mu.Lock()
+	defer h.store.mu.Unlock()
+	h.store.users[id] = u
+}
+
+func (s *fakeStore) User(_ context.Context, id UserID) (User, error) {
+	u, ok := s.users[id]
+	if !ok {
+		return User{}, ErrNotFound
+	}
+	return u, nil
 }
 
 func operator() Actor {

@@ -32,14 +32,11 @@ func (s *Session) live(now time.Time) bool {
 	return now.Sub(s.SeenAt) < SessionIdle && now.Sub(s.CreatedAt) < SessionLifetime
 }
 
-// ends is when the session ends if it is not used any more.
-func (s *Session) ends() time.Time {
+// EndsAt is when the session ends if it is not used any more.
+func (s *Session) EndsAt() time.Time {
 	idle, last := s.SeenAt.Add(SessionIdle), s.CreatedAt.Add(SessionLifetime)
 	if idle.Before(last) {
 		return idle
 	}
 	return last
 }
-
-// ExpiresAt is when the session ends for good, however much it is used.
-func (s *Session) ExpiresAt() time.Time { return s.CreatedAt.Add(SessionLifetime) }
