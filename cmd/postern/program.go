@@ -110,7 +110,7 @@ func (p *program) directoryOptions() keys.DirectoryOptions {
 func (p *program) buildAdmin(metrics *prometheus.Registry) error {
 	options := admin.Options{
 		Health: p, Metrics: metrics, Contact: p.cfg.Catalog().Policy.Contact, Version: buildVersion(), Log: p.log,
-		KeyExpression: p.install.format.Expression(),
+		KeyExpression: p.install.format.Expression(), Hosts: adminHosts(p.cfg), AdminURL: adminURL(p.cfg, string(p.cfg.Listen.Admin)),
 	}
 	if p.registry != nil {
 		options.Registry = p.registry
@@ -293,6 +293,7 @@ func (p *program) load(ctx context.Context, group *errgroup.Group) error {
 		return fmt.Errorf("load keys: %w", err)
 	}
 	group.Go(func() error { return p.directory.Follow(ctx) })
+	group.Go(func() error { return p.registry.RecordFailedSignIns(ctx) })
 	if err := p.registry.Declare(ctx, p.cfg.Declared()); err != nil {
 		return fmt.Errorf("bring the declared keys up to date: %w", err)
 	}

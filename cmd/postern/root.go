@@ -56,6 +56,8 @@ func newRoot(s session) *cobra.Command {
 		newValidate(g),
 		newKeys(g),
 		newTokens(g),
+		newUsers(g),
+		newTenants(g),
 		newHealth(g),
 		newVersion(g),
 	)

@@ -97,7 +97,7 @@ func (s *fakeStore) Update(ctx context.Context, fn func(context.Context, Tx) err
 	}
 	next := &fakeStore{
 		users: maps.Clone(s.users),
-		seq: s.seq + 1, credentials: maps.Clone(s.credentials), tenants: maps.Clone(s.tenants), tokens: maps.Clone(s.tokens),
+		seq:   s.seq + 1, credentials: maps.Clone(s.credentials), tenants: maps.Clone(s.tenants), tokens: maps.Clone(s.tokens),
 		audit: maps.Clone(s.audit), meta: maps.Clone(s.meta), changed: maps.Clone(s.changed),
 	}
 	tx := &fakeTx{fakeStore: next}

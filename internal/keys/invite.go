@@ -9,6 +9,7 @@ import (
 // Invitation is the input of Invite: a new person, or the e-mail alone of one who is there.
 type Invitation struct {
 	NewUser
+	Known  bool      // only if somebody has the e-mail; else not_found
 	Expiry *Lifetime // nil: InvitationLifetime
 }
 
@@ -88,10 +89,12 @@ func hideOthers(err error) error {
 func (r *Registry) invitedAgain(ctx context.Context, in Invitation) (UserID, error) {
 	var ignored fieldErrors
 	u, err := r.store.UserByEmail(ctx, ignored.email("email", in.Email))
-	if errors.Is(err, ErrNotFound) {
+	switch {
+	case errors.Is(err, ErrNotFound) && in.Known:
+		return "", absent("user", in.Email)
+	case errors.Is(err, ErrNotFound):
 		return "", nil
-	}
-	if err != nil {
+	case err != nil:
 		return "", r.failure("find user", err)
 	}
 	wrong := fieldErrors(in.Wrong)
