@@ -65,7 +65,8 @@ func humaConfig(version string) huma.Config {
 		"Times are RFC 3339 in UTC. Unknown fields and parameters are refused. " +
 		"Every answer carries X-Request-Id; every error is an application/problem+json object with a code."
 	c.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
-		"bearer": {Type: "http", Scheme: "bearer", Description: "An admin token, as made by POST /v1/tokens or postern tokens create."},
+		"session": {Type: "apiKey", In: "cookie", Name: sessionCookie, Description: "A person's session, as opened by POST /v1/session."},
+		"bearer":  {Type: "http", Scheme: "bearer", Description: "An admin token, as made by POST /v1/tokens or postern tokens create."},
 	}
 	c.CreateHooks = nil // they would add $schema to every answer
 	c.DocsPath = ""     // its page loads scripts from a CDN
@@ -100,7 +101,9 @@ func (rt route) operation() huma.Operation {
 		MaxBodyBytes: -1, BodyReadTimeout: -1,
 	}
 	if !rt.access.everyone {
-		op.Security = []map[string][]string{{"bearer": {}}}
+		op.Security = []map[string][]string{{"bearer": {}}, {"session": {}}}
+	}
+	if len(rt.access.anyOf) > 0 {
 		op.Description += "\n\nNeeds `" + strings.Join(texts(rt.access.anyOf), "` or `") + "`."
 	}
 	return op
@@ -260,6 +263,9 @@ func humaProblem(shape *inputShape, status int, message string, errs []error) er
 			name, _ = strings.CutSuffix(name, after)
 			field, text = join(field, name), "is required"
 		}
+		if text == validation.MsgExpectedMatchExactlyOneSchema {
+			text = capForm
+		}
 		if text == validation.MsgUnexpectedProperty {
 			text = shape.unknownField(field)
 		}
@@ -282,25 +288,6 @@ func humaProblem(shape *inputShape, status int, message string, errs []error) er
 	}
 }
 
-// Maybe is an optional field that tells an absent one from null, which huma by itself ignores.
-type Maybe[T any] struct {
-	Set   bool // the field was there
-	Value T    // the zero value for null
-}
-
-// UnmarshalJSON reads null or a T.
-func (m *Maybe[T]) UnmarshalJSON(b []byte) error {
-	m.Set = true
-	return json.Unmarshal(b, &m.Value)
-}
-
-// Schema documents it as a T or null.
-func (Maybe[T]) Schema(r huma.Registry) *huma.Schema {
-	schema := *r.Schema(reflect.TypeFor[T](), true, "")
-	schema.Nullable = true
-	return &schema
-}
-
 // MaybeTime is an optional instant that tells an absent field from null.
 type MaybeTime struct {
 	Set  bool // the field was there
@@ -320,4 +307,70 @@ func (m *MaybeTime) UnmarshalJSON(b []byte) error {
 // Schema documents it.
 func (MaybeTime) Schema(huma.Registry) *huma.Schema {
 	return &huma.Schema{Type: huma.TypeString, Format: "date-time", Nullable: true}
+}
+
+// Maybe is an optional field that tells an absent one from null, as a merge needs it (RFC 7396).
+type Maybe[T any] struct {
+	Set   bool // the field was there
+	Null  bool // and was null
+	Value T
+}
+
+// UnmarshalJSON reads null, or a value.
+func (m *Maybe[T]) UnmarshalJSON(b []byte) error {
+	m.Set = true
+	if m.Null = string(b) == "null"; m.Null {
+		return nil
+	}
+	return json.Unmarshal(b, &m.Value)
+}
+
+// Schema documents it.
+func (m Maybe[T]) Schema(r huma.Registry) *huma.Schema {
+	s := *huma.SchemaFromType(r, reflect.TypeFor[T]())
+	s.Nullable = true
+	return &s
+}
+
+// pointer is the value, where null stands for the zero one; nil when the field was not there.
+func (m Maybe[T]) pointer() *T {
+	if !m.Set {
+		return nil
+	}
+	return &m.Value
+}
+
+// Cap is a number of keys, 1 to 1000, or the word unlimited.
+type Cap int
+
+// capForm is what to say of anything else. It is the only schema of ours with alternatives.
+const capForm = "must be a number from 1 to 1000, or unlimited"
+
+// MarshalJSON writes the number, or unlimited.
+func (c Cap) MarshalJSON() ([]byte, error) {
+	if c == keys.Unlimited {
+		return []byte(`"unlimited"`), nil
+	}
+	return json.Marshal(int(c))
+}
+
+// UnmarshalJSON reads the number, or unlimited.
+func (c *Cap) UnmarshalJSON(b []byte) error {
+	if string(b) == `"unlimited"` {
+		*c = keys.Unlimited
+		return nil
+	}
+	return json.Unmarshal(b, (*int)(c))
+}
+
+// Schema documents it.
+func (Cap) Schema(huma.Registry) *huma.Schema {
+	least, most := 1.0, 1000.0
+	s := &huma.Schema{OneOf: []*huma.Schema{
+		{Type: huma.TypeInteger, Minimum: &least, Maximum: &most}, {Type: huma.TypeString, Enum: []any{"unlimited"}},
+	}}
+	for _, one := range s.OneOf {
+		one.PrecomputeMessages()
+	}
+	return s
 }

@@ -13,11 +13,16 @@ type call struct {
 	id      string
 	address netip.Addr
 	contact keys.Contact
-	actor   keys.Actor // zero until signed in
-	request [32]byte   // SHA-256 of all that is asked for, once the body was read
+	actor   keys.Actor    // zero until signed in
+	session keys.Secret   // text of the cookie; zero without one, or with several
+	opened  *keys.Session // of the actor; nil for a token
+	request [32]byte      // SHA-256 of all that is asked for, once the body was read
 	input   *inputShape
 	cause   error // why we failed, for the log only
 }
+
+// caller is where the request comes from.
+func (c *call) caller() keys.Caller { return keys.Caller{Address: c.address, RequestID: c.id} }
 
 type callKey struct{}
 

@@ -17,6 +17,8 @@ import (
 // fakeRegistry keeps credentials and tokens in memory, with just enough rules that each answer of
 // the API can be had from it: tenants, permissions, a cap, names, states. Errors can be forced.
 type fakeRegistry struct {
+	PeopleRegistry // none: people are tested on a real registry
+
 	mu     sync.Mutex
 	now    time.Time
 	creds  map[keys.CredentialID]keys.Credential
@@ -71,9 +73,7 @@ func newFake() *fakeRegistry {
 		tokens: map[keys.TokenID]keys.Token{},
 		cap:    1000,
 		actors: map[string]keys.Actor{
-			operatorText: actor("tok_operator0000", "", set(keys.KeysRead, keys.KeysReadAny, keys.KeysGenerate, keys.KeysGenerateAny,
-				keys.KeysRevoke, keys.KeysRevokeAny, keys.KeysEdit, keys.KeysEditAny, keys.KeysDelete, keys.KeysDeleteAny,
-				keys.KeysReveal, keys.KeysRevealTenant, keys.TokensManage, keys.ExplainDecision)),
+			operatorText: actor("tok_operator0000", "", keys.AllPermissions()),
 			personText: {ActorRef: keys.ActorRef{Type: keys.ActorUser, ID: "usr_ann000000000"}, Tenant: "acme", User: "usr_ann000000000",
 				Permissions: set(keys.KeysRead, keys.KeysReveal)},
 			developerText: actor("tok_developer000", "acme", set(keys.KeysRead, keys.KeysGenerate, keys.KeysRevoke)),

@@ -34,15 +34,15 @@ func (s *server) editKey(ctx context.Context, a keys.Actor, in *editKeyInput) (*
 	b := in.Body
 	expiry, wrong := expiryOf(b.ExpiresAt, b.ExpiresIn)
 	edit := keys.CredentialEdit{
-		Name:            keys.Edited[string](b.Name),
-		Description:     keys.Edited[string](b.Description),
+		Name:            edited(b.Name, same),
+		Description:     edited(b.Description, same),
 		Plan:            edited(b.Plan, func(name string) keys.PlanName { return keys.PlanName(name) }),
 		APIs:            edited(b.APIs, names[keys.APIName]),
 		Scopes:          edited(b.Scopes, names[keys.Scope]),
-		ApplicationType: keys.Edited[string](b.ApplicationType),
-		RedirectURIs:    keys.Edited[[]string](b.RedirectURIs),
-		AllowedIPs:      keys.Edited[[]string](b.AllowedIPs),
-		Metadata:        keys.Edited[map[string]*string](b.Metadata),
+		ApplicationType: edited(b.ApplicationType, same),
+		RedirectURIs:    edited(b.RedirectURIs, same),
+		AllowedIPs:      edited(b.AllowedIPs, same),
+		Metadata:        edited(b.Metadata, same),
 		Wrong:           wrong,
 	}
 	if expiry != nil {
@@ -54,6 +54,9 @@ func (s *server) editKey(ctx context.Context, a keys.Actor, in *editKeyInput) (*
 	}
 	return &keyOutput{ETag: etag(c.Version), Body: s.makeKey(c)}, nil
 }
+
+// same converts nothing.
+func same[T any](v T) T { return v }
 
 // edited is a field of a patch in the words of the domain.
 func edited[T, U any](m Maybe[T], convert func(T) U) keys.Edited[U] {

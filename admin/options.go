@@ -24,6 +24,7 @@ type Registry interface {
 	MayExplain(a keys.Actor, q keys.Question) (keys.Question, error)
 	Now() time.Time
 	Catalog() *keys.Catalog
+	PeopleRegistry
 }
 
 // DataPath is what the REST API asks of the gateway; gateway.Gateway implements it. It changes nothing
@@ -59,6 +60,13 @@ type Options struct {
 	Version       string              // of the program, for the document
 	Log           *slog.Logger        // nil: nothing is logged
 	Now           func() time.Time    // nil: time.Now
+
+	// Hosts are the names under which browsers reach this listener, in lower case and without port,
+	// see hosted; empty where nobody can tell. Any address counts as one of them.
+	Hosts []string
+
+	// AdminURL is where people reach this listener, for the links that are made; "" names none.
+	AdminURL string
 
 	// KeyExpression is the regular expression that API keys of ours match, keys.Format.Expression,
 	// published for leak scanners; "" publishes none.

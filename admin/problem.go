@@ -23,7 +23,7 @@ const (
 	requestTimeout   keys.RefusalCode = "request_timeout"
 	tooLarge         keys.RefusalCode = "body_too_large"
 	unsupportedMedia keys.RefusalCode = "unsupported_media_type"
-	tooManyFailures  keys.RefusalCode = "too_many_failures"
+	tooManyFailures                   = keys.TooManyFailuresHere
 	internalError    keys.RefusalCode = "internal_error"
 )
 
@@ -58,7 +58,7 @@ func kinds() []kind {
 		{keys.PlanNotEligibleHere, http.StatusForbidden, "Plan without keys", ""},
 		{keys.RoleRequired, http.StatusForbidden, "Role required", ""},
 		{keys.SelfOnly, http.StatusForbidden, "For its owner alone", ""},
-		{keys.ReauthRequired, http.StatusForbidden, "Confirm it is you", "Confirm the session (POST /v1/session/confirm), then ask again."},
+		{keys.ReauthRequired, http.StatusForbidden, "Prove who you are", "Send POST /v1/session/confirm with your password, then ask again."},
 		{crossOrigin, http.StatusForbidden, "Cross-origin request", ""},
 		{notFound, http.StatusNotFound, "Not found", ""},
 		{methodNotAllowed, http.StatusMethodNotAllowed, "Method not allowed", ""},
@@ -202,7 +202,8 @@ func classify(err error) *problem {
 	case errors.As(err, &p):
 		return p
 	case errors.As(err, &r):
-		return &problem{code: r.Code, detail: r.Detail, hint: r.Hint, fields: r.Fields, scope: r.Scope, limit: r.Limit, where: r.Where}
+		return &problem{code: r.Code, detail: r.Detail, hint: r.Hint, fields: r.Fields, scope: r.Scope, limit: r.Limit, where: r.Where,
+			retryAfter: seconds(r.RetryAfter)}
 	case errors.Is(err, keys.ErrBadCursor):
 		return invalid("cursor", "is not a cursor from a previous page of this list")
 	case errors.Is(err, keys.ErrNotFound):

@@ -20,9 +20,11 @@ type route struct {
 	doc     string
 }
 
-// access is who may call an endpoint: everyone, or an actor that holds one of the permissions.
+// access is who may call an endpoint: everyone, whoever is signed in, or an actor that holds one of
+// the permissions.
 type access struct {
 	everyone bool
+	signedIn bool
 	anyOf    []keys.Permission
 }
 
@@ -35,7 +37,13 @@ func needs(anyOf ...keys.Permission) access { return access{anyOf: anyOf} }
 
 // complete returns why a row may not be mounted.
 func (rt route) complete() error {
-	if rt.access.everyone == (len(rt.access.anyOf) > 0) {
+	said := 0
+	for _, is := range []bool{rt.access.everyone, rt.access.signedIn, len(rt.access.anyOf) > 0} {
+		if is {
+			said++
+		}
+	}
+	if said != 1 {
 		return fmt.Errorf("route %s %s: does not say who may call it", rt.method, rt.path)
 	}
 	if rt.id == "" || rt.summary == "" || rt.doc == "" || rt.mount == nil {
@@ -50,7 +58,7 @@ func (s *server) allRoutes() []route {
 	if s.Registry == nil {
 		return routes
 	}
-	routes = slices.Concat(routes, s.keyRoutes(), s.lifecycleRoutes())
+	routes = slices.Concat(routes, s.keyRoutes(), s.lifecycleRoutes(), s.peopleRoutes())
 	if s.DataPath != nil {
 		routes = append(routes, s.explainRoutes()...)
 	}

@@ -80,6 +80,7 @@ func newServer(o Options) (*server, error) {
 func (s *server) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	start := s.Now()
 	c := &call{id: newRequestID(), address: peer(r), contact: s.Contact()}
+	c.session, _ = sessionText(r) // where several are refused, signIn does
 	r = r.WithContext(withCall(r.Context(), c))
 	w := &recorder{ResponseWriter: rw}
 	setHeaders(w.Header(), c.id)
@@ -103,13 +104,17 @@ func (s *server) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 
 // serve is what happens before a route is chosen.
 //
-// There is no check of Host against DNS rebinding: a browser page that reaches this listener under
-// a name of its own still holds no admin token, the browser adds none by itself, and no answer
-// here depends on where the request came from. Once browsers carry session cookies, those are bound
-// to the host name and CrossOriginProtection refuses the rest.
+// What a browser sends by itself is bound to our host: its cookie by the prefix and SameSite, changes by
+// CrossOriginProtection, and both by the check of Host against DNS rebinding, see hosted. A request with
+// an admin token needs none of it: no page holds one that is not ours.
 func (s *server) serve(w http.ResponseWriter, r *http.Request) {
 	if err := s.origins.Check(r); err != nil {
 		writeProblem(w, r, &problem{code: crossOrigin, detail: "A page of another origin may not change anything here."})
+		return
+	}
+	if !s.hosted(r) {
+		writeProblem(w, r, &problem{code: crossOrigin, detail: "The request names a host that is not this server's.",
+			hint: "Use the address under admin.public_url, and let a proxy before it pass the Host header on."})
 		return
 	}
 	if r.ContentLength > maxBody {

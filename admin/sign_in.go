@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
-	"time"
 
 	"postern/internal/keys"
 )
@@ -14,10 +14,22 @@ import (
 // ones are answered 429.
 const maxFailures = 20
 
-// signIn finds who asks. Only a wrong token counts as a failure of its address; the Registry is
+// signIn finds who asks: a person by the cookie of his session, or an admin token. Only a wrong token counts as a failure of its address; the Registry is
 // asked first, so that a correct token is never held up by what others at the address did.
 func (s *server) signIn(ctx context.Context, r *http.Request) (keys.Actor, error) {
 	c := callOf(ctx)
+	session, err := sessionText(r)
+	if err != nil {
+		return keys.Actor{}, err
+	}
+	if len(r.CookiesNamed(sessionCookie)) > 0 {
+		if len(r.Header.Values("Authorization")) > 0 {
+			return keys.Actor{}, &problem{code: badRequest, detail: "The request carries both a session cookie and an Authorization header.", hint: "Send one of them."}
+		}
+		actor, opened, err := s.Registry.SessionActor(ctx, session, c.caller())
+		c.opened = &opened
+		return actor, err
+	}
 	text, err := bearer(r.Header)
 	if err != nil {
 		return keys.Actor{}, err
@@ -29,7 +41,7 @@ func (s *server) signIn(ctx context.Context, r *http.Request) (keys.Actor, error
 			if wait := s.failures.Record(c.address, s.Now()); wait > 0 {
 				return keys.Actor{}, &problem{code: tooManyFailures,
 					detail:     "Too many wrong tokens came from this address.",
-					retryAfter: int((wait + time.Second - 1) / time.Second)}
+					retryAfter: seconds(wait)}
 			}
 		}
 		return keys.Actor{}, err
@@ -57,9 +69,14 @@ func bearer(h http.Header) (string, error) {
 }
 
 // permit checks the row of the permission table. Whose key it is about, the Registry checks.
-func permit(a keys.Actor, anyOf []keys.Permission) error {
-	if a.Permissions.HasAny(anyOf...) {
+func permit(a keys.Actor, row access) error {
+	anyOf := row.anyOf
+	if row.signedIn || a.Permissions.HasAny(anyOf...) {
 		return nil
+	}
+	if a.User != "" && slices.Contains(anyOf, keys.KeysGenerate) {
+		return &problem{code: keys.RoleRequired, detail: "To generate keys takes a role with the permission keys.generate, such as developer.",
+			hint: "An administrator can assign it."}
 	}
 	return &problem{code: keys.PermissionDenied, detail: "This needs the permission " + strings.Join(texts(anyOf), " or ") + "."}
 }

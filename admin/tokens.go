@@ -12,6 +12,7 @@ type Token struct {
 	Name      string     `json:"name" doc:"For people." example:"terraform"`
 	Tenant    *string    `json:"tenant" doc:"The organisation it works in; null for the provider's own, which work in all." example:"default"`
 	Roles     []string   `json:"roles" doc:"What it may do." example:"developer"`
+	ActsAs    *string    `json:"acts_as" doc:"The person it acts as, with at most his permissions; null for one that owns nothing." example:"usr_8Kd2mXk0aVbR"`
 	Preview   string     `json:"preview" doc:"Its first characters."`
 	CreatedBy string     `json:"created_by" doc:"Who made it."`
 	CreatedAt time.Time  `json:"created_at" doc:"When it was made." example:"2026-11-21T10:00:00Z"`
@@ -33,6 +34,10 @@ func makeToken(t keys.Token) Token {
 	if t.Tenant != "" {
 		tenant := string(t.Tenant)
 		out.Tenant = &tenant
+	}
+	if t.ActsAs != "" {
+		person := string(t.ActsAs)
+		out.ActsAs = &person
 	}
 	return out
 }

@@ -19,7 +19,7 @@ type NewToken struct {
 	Roles     []string `json:"roles" minItems:"1" doc:"What it may do." example:"developer"`
 	Tenant    string   `json:"tenant,omitempty" doc:"The organisation it works in; left out by the provider for all, and by others for their own." example:"default"`
 	ExpiresIn string   `json:"expires_in,omitempty" doc:"How long it lives: 12h, 90d, 6mo, 2y, a date, or never." example:"90d"`
-	ActsAs    string   `json:"acts_as,omitempty" doc:"The user it acts as. Not available yet: leave it out."`
+	ActsAs    string   `json:"acts_as,omitempty" doc:"The person it acts as, with at most his permissions; oneself, or for the provider anybody." example:"usr_8Kd2mXk0aVbR"`
 }
 
 // CreatedToken is a new admin token with its text.
@@ -36,11 +36,8 @@ type createdTokenOutput struct {
 func (s *server) createToken(ctx context.Context, a keys.Actor, in *createTokenInput) (*createdTokenOutput, error) {
 	b := in.Body
 	expiry, wrong := expiryOf(MaybeTime{}, b.ExpiresIn)
-	if b.ActsAs != "" {
-		wrong = append(wrong, keys.FieldError{Field: "acts_as", Message: "is not available yet; leave it out"})
-	}
 	made, err := s.Registry.CreateToken(ctx, a, keys.NewToken{
-		Name: b.Name, Roles: names[keys.RoleName](b.Roles), Tenant: keys.TenantID(b.Tenant), Expiry: expiry,
+		Name: b.Name, Roles: names[keys.RoleName](b.Roles), Tenant: keys.TenantID(b.Tenant), ActsAs: keys.UserID(b.ActsAs), Expiry: expiry,
 		Idempotency: idempotency(ctx, in.IdempotencyKey), Wrong: wrong,
 	})
 	if err != nil {

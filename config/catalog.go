@@ -14,6 +14,7 @@ func (c *Config) Catalog() *keys.Catalog {
 		APIs:        make(map[keys.APIName]keys.API, len(c.APIs)),
 		Plans:       make(map[keys.PlanName]*keys.Plan, len(c.Plans)),
 		TenantPlans: make(map[string]keys.TenantPlan, len(c.TenantPlans)),
+		Roles:       c.roles(),
 		Policy:      c.Policy.domain(),
 	}
 	for name, a := range c.APIs {

@@ -28,7 +28,7 @@ type Config struct {
 	Plans          map[string]*Plan       `yaml:"plans"`
 	TenantPlans    map[string]*TenantPlan `yaml:"tenant_plans"`
 	Policy         Policy                 `yaml:"policy"`
-	Roles          Later                  `yaml:"roles"`
+	Roles          map[string]*Role       `yaml:"roles"`
 	Routes         map[string]*Route      `yaml:"routes"`
 	TLS            TLS                    `yaml:"tls" reload:"no"`
 	TrustedProxies Prefixes               `yaml:"trusted_proxies" default:"[]"`

@@ -107,6 +107,7 @@ func (d *decoder) check(c *Config) {
 	d.checkCredentials(c)
 	d.checkPlans(c)
 	d.checkPolicy(c)
+	d.checkRoles(c)
 	d.checkRoutes(c)
 	d.checkTLS(c)
 	d.checkAccess(c)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -207,6 +208,10 @@ func seedDemo(ctx context.Context, cfg *config.Config, env []string) (facts demo
 	if err := writeProfile(cfg, token.Secret); err != nil {
 		return facts, err
 	}
+	username, password, err := seedPerson(ctx, registry, actor)
+	if err != nil {
+		return facts, err
+	}
 	key, err := registry.Generate(ctx, actor, keys.NewCredential{Kind: keys.APIKey, Name: "demo", APIs: []keys.APIName{"orders"}})
 	if err != nil {
 		return facts, registryFailure(err)
@@ -215,11 +220,28 @@ func seedDemo(ctx context.Context, cfg *config.Config, env []string) (facts demo
 		GatewayURL: gatewayURL(cfg, string(cfg.Listen.Gateway)),
 		AdminURL:   adminURL(cfg, string(cfg.Listen.Admin)),
 		AdminToken: token.Secret.Reveal(),
+		Username:   username,
+		Password:   password.Reveal(),
 		APIKey:     key.Secret.Reveal(),
 		APIKeyID:   string(key.Credential.ID),
 	}
 	facts.Curl = fmt.Sprintf("curl -i -H 'X-API-Key: %s' %s/orders/", facts.APIKey, facts.GatewayURL)
 	return facts, nil
+}
+
+// seedPerson makes somebody who can sign in, with a password of his own each time.
+func seedPerson(ctx context.Context, registry *keys.Registry, actor keys.Actor) (username string, password keys.Secret, err error) {
+	invited, err := registry.Invite(ctx, actor, keys.Invitation{NewUser: keys.NewUser{
+		Email: "demo@localhost", Name: "Demo", Tenant: keys.ProviderName, Roles: []keys.RoleName{keys.RoleOperator},
+	}})
+	if err != nil {
+		return "", password, registryFailure(err)
+	}
+	password = keys.NewSecret(rand.Text())
+	if _, err := registry.AcceptCode(ctx, invited.Code, password, keys.Caller{}); err != nil {
+		return "", password, registryFailure(err)
+	}
+	return invited.User.Email, password, nil
 }
 
 // print tells a person what is there and what to type.
@@ -234,6 +256,7 @@ func (f demoFacts) print(g *globals, path string, kept bool) error {
   Upstream   %s   what the gateway stands in front of
   Admin API  %s
   Token      %s
+  Sign-in    %s with the password %s
   Key        %s
              plan standard: 2 requests a second, 1000 a day
 
@@ -246,6 +269,6 @@ Without the key: 401.
 Revoke the key, and call again: 401 within a second.
   curl -X POST -H 'Authorization: Bearer %s' %s/v1/keys/%s/revoke
 
-`, after, f.GatewayURL, f.UpstreamURL, f.AdminURL, f.AdminToken, f.APIKey, f.Curl, f.GatewayURL, f.AdminToken, f.AdminURL, f.APIKeyID)
+`, after, f.GatewayURL, f.UpstreamURL, f.AdminURL, f.AdminToken, f.Username, f.Password, f.APIKey, f.Curl, f.GatewayURL, f.AdminToken, f.AdminURL, f.APIKeyID)
 	return err
 }

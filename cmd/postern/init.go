@@ -49,7 +49,7 @@ func newInit(g *globals) *cobra.Command {
 	var upstream string
 	c := &cobra.Command{
 		Use:   "init --upstream URL",
-		Short: "Make a configuration, secrets, a database and an admin token here",
+		Short: "Make a configuration, secrets, a database, an admin token and the first sign-in here",
 		Long: `In an empty folder, init --upstream URL writes gateway.yaml, the secrets, the database and a
 profile that the other commands find; nothing needs editing before postern run.
 
@@ -103,10 +103,7 @@ func initNew(ctx context.Context, g *globals, upstream string) error {
 	if err := writeNew(g.config, text); err != nil {
 		return err
 	}
-	next := ""
-	if g.config != defaultConfig {
-		next = " --config " + shellQuote(g.config)
-	}
+	next := configFlag(g)
 	fmt.Fprintf(g.out, `Next:
   postern run%s
   KEY=$(postern keys create --name first --api main%s)
@@ -148,7 +145,7 @@ func initialise(ctx context.Context, g *globals, cfg *config.Config) (err error)
 	}
 	fmt.Fprintf(g.err, "Made the secrets, the database in %s, and an operator's admin token (kept in %s):\n", cfg.DataDir, path)
 	fmt.Fprintf(g.out, "%s\n", made.Secret.Reveal())
-	return nil
+	return firstSignIn(ctx, g, cfg, registry, "")
 }
 
 // adminURL is where people on this machine reach the admin listener.

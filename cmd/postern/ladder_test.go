@@ -32,6 +32,7 @@ var ladder = map[string][]string{
 var ladderOfTests = map[string][]string{
 	"postern/internal/keys": {"postern/internal/store"},
 	"postern/gateway":       {"postern/internal/store"},
+	"postern/admin":         {"postern/internal/store"},
 }
 
 // Libraries that appear in one place only, so that they can be exchanged there.

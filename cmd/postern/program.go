@@ -125,6 +125,7 @@ func (p *program) buildAdmin(metrics *prometheus.Registry) error {
 		Health: p, Metrics: metrics, Configuration: p.reloader, Version: buildVersion(), Log: p.log,
 		KeyExpression: p.install.format.Expression(),
 		Contact:       func() keys.Contact { return p.directory.Catalog().Policy.Contact },
+		Hosts:         adminHosts(p.cfg), AdminURL: adminURL(p.cfg, string(p.cfg.Listen.Admin)),
 	}
 	if p.registry != nil {
 		options.Registry, options.DataPath = p.registry, p.gateway
@@ -304,6 +305,7 @@ func (p *program) load(ctx context.Context, group *errgroup.Group) error {
 		return fmt.Errorf("load keys: %w", err)
 	}
 	group.Go(func() error { return p.directory.Follow(ctx) })
+	group.Go(func() error { return p.registry.RecordFailedSignIns(ctx) })
 	if err := p.registry.Declare(ctx, p.cfg.Declared()); err != nil {
 		return fmt.Errorf("bring the declared keys up to date: %w", err)
 	}

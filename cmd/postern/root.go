@@ -61,6 +61,8 @@ func newRoot(s session) *cobra.Command {
 		newKeys(g),
 		newTokens(g),
 		newPlans(g),
+		newUsers(g),
+		newTenants(g),
 		newHealth(g),
 		newVersion(g),
 	)

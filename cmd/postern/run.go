@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -39,6 +40,9 @@ The configuration is read again when its file changes, on SIGHUP, and by postern
 			if err != nil {
 				return err
 			}
+			if err := tellFirstSignIn(cmd.Context(), g, p); err != nil {
+				return errors.Join(err, p.close())
+			}
 			cut, forget := cutOnSecondSignal()
 			defer forget()
 			following, stop := context.WithCancel(cmd.Context())
@@ -70,4 +74,26 @@ func cutOnSecondSignal() (context.Context, func()) {
 		signal.Stop(signals)
 		cancel()
 	}
+}
+
+// tellFirstSignIn says which command lets somebody sign in, while nobody can. It never prints a code:
+// what this command prints is kept as a log.
+func tellFirstSignIn(ctx context.Context, g *globals, p *program) error {
+	if p.registry == nil {
+		return nil
+	}
+	there, err := p.registry.HasAdministrator(ctx)
+	if err != nil || there {
+		return err
+	}
+	_, err = fmt.Fprintf(g.err, "Nobody can sign in yet. To be the first, type: postern users invite --first%s\n", configFlag(g))
+	return err
+}
+
+// configFlag is the flag that names the configuration, where it is not the usual one.
+func configFlag(g *globals) string {
+	if g.config == defaultConfig {
+		return ""
+	}
+	return " --config " + shellQuote(g.config)
 }

@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -52,6 +53,7 @@ func TestScript(t *testing.T) {
 			"setenv":    setEnvFromFile,
 			"idof":      idOf,
 			"exitcode":  exitCode,
+			"match":     match,
 			"fill":      fill,
 		},
 	})
@@ -116,6 +118,19 @@ func idOf(ts *testscript.TestScript, neg bool, args []string) {
 		}
 	}
 	ts.Fatalf("no row is named %s", args[0])
+}
+
+// match is "match VARIABLE REGEXP": it puts what the expression's group finds in the output last
+// printed into the variable.
+func match(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: match VARIABLE REGEXP")
+	}
+	found := regexp.MustCompile("(?m)" + args[1]).FindStringSubmatch(ts.ReadFile("stdout"))
+	if len(found) != 2 {
+		ts.Fatalf("%s matches nothing", args[1])
+	}
+	ts.Setenv(args[0], found[1])
 }
 
 // exitCode is "exitcode N COMMAND...": the command must end with exactly that code.

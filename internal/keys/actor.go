@@ -22,6 +22,7 @@ type Actor struct {
 	ActorRef
 	Tenant      TenantID // "" for the provider: everything in every tenant
 	User        UserID   // the person who acts; "" for what owns nothing, such as most tokens
+	UserName    string   // what that person is called
 	Permissions PermissionSet
 	Confirmed   time.Time // when the person last proved who he is; zero where nobody can, as for tokens
 	Address     netip.Addr

@@ -13,6 +13,7 @@ type Catalog struct {
 	APIs        map[APIName]API
 	Plans       map[PlanName]*Plan
 	TenantPlans map[string]TenantPlan
+	Roles       map[RoleName]Role // beside the built-in ones, or in place of those of tenants
 	Policy      Policy
 }
 

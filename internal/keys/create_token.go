@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 )
 
 // NewToken is the input of CreateToken.
@@ -13,6 +12,7 @@ type NewToken struct {
 	Name        string
 	Roles       []RoleName
 	Tenant      TenantID  // "": the actor's, or the provider
+	ActsAs      UserID    // "": nobody
 	Expiry      *Lifetime // nil: never
 	Idempotency Idempotency
 	Wrong       []FieldError // what reading the input found already, as in NewCredential
@@ -27,7 +27,7 @@ type GeneratedToken struct {
 
 // CreateToken makes an admin token. Nobody gives what he lacks: every permission of the roles must
 // be the actor's own, but for those to reveal secrets, which no token ever has. Refusals:
-// permission_denied, validation_failed, idempotency_mismatch, and the store's.
+// permission_denied, self_only, validation_failed, idempotency_mismatch, and the store's.
 func (r *Registry) CreateToken(ctx context.Context, a Actor, in NewToken) (GeneratedToken, error) {
 	if !a.Permissions.Has(TokensManage) {
 		return GeneratedToken{}, r.denied(TokensManage)
@@ -35,6 +35,11 @@ func (r *Registry) CreateToken(ctx context.Context, a Actor, in NewToken) (Gener
 	tenant := in.Tenant
 	if tenant == "" {
 		tenant = a.Tenant
+	}
+	if tenant == "" && in.ActsAs != "" { // the provider need not say where the person belongs
+		if u, err := r.store.User(ctx, in.ActsAs); err == nil {
+			tenant = u.Tenant
+		}
 	}
 	if !a.actsIn(tenant) {
 		return GeneratedToken{}, &Refusal{
@@ -66,7 +71,7 @@ func (r *Registry) CreateToken(ctx context.Context, a Actor, in NewToken) (Gener
 				return err
 			}
 			return r.record(ctx, tx, a, t.chain(), "token.created", string(t.ID), details(
-				"name", t.Name, "roles", join(t.Roles), "tenant", string(t.Tenant), "expires_at", endText(t.ExpiresAt)))
+				"name", t.Name, "roles", join(t.Roles), "tenant", string(t.Tenant), "acts_as", string(t.ActsAs), "expires_at", endText(t.ExpiresAt)))
 		})
 		if err == nil {
 			return GeneratedToken{Token: t, Secret: text}, nil
@@ -100,7 +105,7 @@ func (r *Registry) draftToken(ctx context.Context, a Actor, in NewToken, tenant 
 	now := r.instant()
 	wrong := fieldErrors(slices.Clone(in.Wrong))
 	t := Token{
-		Name: wrong.line("name", in.Name, maxName), Tenant: tenant, Roles: sortedSet(in.Roles),
+		Name: wrong.line("name", in.Name, maxName), Tenant: tenant,
 		CreatedBy: a.subject(), CreatedAt: now, Version: 1,
 	}
 	if t.Name == "" {
@@ -117,33 +122,49 @@ func (r *Registry) draftToken(ctx context.Context, a Actor, in NewToken, tenant 
 			return Token{}, r.failure("read tenant", err)
 		}
 	}
-	switch n := len(in.Roles); {
-	case n == 0:
-		wrong.add("roles", "at least one is required; there are %s", join(roleNames()))
-	case n > maxGranted:
-		wrong.add("roles", "has %d entries; at most %d are possible", n, maxGranted)
-		return Token{}, wrong.refusal()
+	if len(in.Roles) == 0 {
+		wrong.add("roles", "at least one is required; there are %s", join(r.catalog.Load().roleNames()))
 	}
 	var lacking error
-	for i, name := range in.Roles {
-		role, known := builtinRole(name)
-		switch field := "roles[" + strconv.Itoa(i) + "]"; {
-		case !known:
-			wrong.add(field, "%s", unknown("role", name, roleNames()))
-		case role.Provider && tenant != "":
-			wrong.add(field, "%s is a role of the provider; a token of the tenant %s cannot have it", name, tenant)
-		case !a.Permissions.Covers(withoutReveal(role.Permissions)):
-			lacking = &Refusal{
-				Code:   PermissionDenied,
-				Detail: fmt.Sprintf("The role %s has permissions that you lack, and nobody can give what he lacks.", name),
-				Hint:   r.help("Choose a role with less, or ask somebody who has it."),
-			}
+	t.Roles, lacking = r.rolesFor(&wrong, in.Roles, tenant, func(role Role) bool {
+		return a.Permissions.Covers(withoutReveal(role.Permissions))
+	})
+	if in.ActsAs != "" {
+		self, err := r.actsAs(ctx, &wrong, a, &t, in.ActsAs)
+		if err != nil {
+			return Token{}, err
+		}
+		if lacking == nil && self != nil {
+			lacking = self
 		}
 	}
 	if err := wrong.refusal(); err != nil {
 		return Token{}, err
 	}
 	return t, lacking
+}
+
+// actsAs lets the token act as a person. Whom it may act as: oneself, and for the provider anybody; a
+// tenant's administrator who could act as others would generate keys in their name (requirement S4.2).
+func (r *Registry) actsAs(ctx context.Context, wrong *fieldErrors, a Actor, t *Token, id UserID) (*Refusal, error) {
+	if !a.provider() && id != a.User {
+		return &Refusal{
+			Code:   SelfOnly,
+			Detail: "You may make tokens that act as yourself, and as nobody else.",
+			Hint:   r.help("Leave acts_as out for a token that owns nothing."),
+		}, nil
+	}
+	u, err := r.store.User(ctx, id)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		wrong.add("acts_as", "there is no user %s", quote(string(id)))
+	case err != nil:
+		return nil, r.failure("read user", err)
+	case u.Tenant != t.Tenant:
+		wrong.add("acts_as", "%s belongs to %s, but the token to another; give it his tenant", id, u.place())
+	}
+	t.ActsAs = id
+	return nil, nil
 }
 
 // chain is the audit chain that tells of the token.
@@ -163,12 +184,4 @@ func withoutReveal(s PermissionSet) PermissionSet {
 		}
 	}
 	return out
-}
-
-func roleNames() []RoleName {
-	var list []RoleName
-	for _, r := range BuiltinRoles() {
-		list = append(list, r.Name)
-	}
-	return list
 }

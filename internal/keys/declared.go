@@ -44,7 +44,7 @@ func DeclaredID(kind Kind, t TenantID, name string) CredentialID {
 func (d Declared) credential(cat *Catalog, tenant Tenant, v *Vault) Credential {
 	plan := d.Plan
 	if plan == "" {
-		plan = defaultPlan(cat, tenant)
+		plan = cat.PolicyFor(tenant).DefaultPlan
 	}
 	id := DeclaredID(d.Kind, d.Tenant, d.Name)
 	return Credential{

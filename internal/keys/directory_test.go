@@ -547,7 +547,7 @@ func TestOlderVersionsNeverWin(t *testing.T) {
 // generateIn makes a key while the tenant's switch is off, by way of a registry that thinks it on.
 func (h *house) generateIn(t *testing.T) Generated {
 	t.Helper()
-	g, err := h.registry.withSecret(Credential{Kind: APIKey, Tenant: "default", Status: Active, Plan: "standard", Version: 1, Owner: Owner{Type: OwnerTenant, ID: "default"}})
+	g, err := h.registry.withSecret(Credential{Kind: APIKey, Tenant: "default", Status: Active, Plan: "standard", Version: 1, Owner: Owner{Type: OwnerTenant, ID: "default"}}, h.registry.catalog.Load().Policy)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,11 +8,11 @@ import (
 // draft turns an input into a record that lacks only its id and secret, with every wrong field told.
 func (r *Registry) draft(a Actor, in NewCredential, tenant Tenant, now time.Time) (Credential, error) {
 	cat := r.catalog.Load()
+	policy := cat.PolicyFor(tenant)
 	wrong := fieldErrors(slices.Clone(in.Wrong))
 	c := Credential{
 		Kind:        in.Kind,
 		Tenant:      tenant.ID,
-		Owner:       Owner{Type: OwnerTenant, ID: string(tenant.ID), Name: tenant.Name},
 		Status:      Active,
 		Test:        in.Test,
 		Name:        wrong.line("name", in.Name, maxName),
@@ -34,35 +34,25 @@ func (r *Registry) draft(a Actor, in NewCredential, tenant Tenant, now time.Time
 	if c.Kind != APIKey && c.Kind != Client {
 		wrong.add("kind", "is %s; it must be api_key or client", quote(string(in.Kind)))
 	}
-	if c.Name == "" && cat.Policy.NameRequired {
+	if c.Name == "" && policy.NameRequired {
 		wrong.add("name", "is required")
 	}
-	if cat.Policy.ApprovalRequired {
+	if policy.ApprovalRequired {
 		c.Status = Pending
 	}
-	wrong.owner(in.Owner, tenant.ID)
+	owner, refused := r.chooseOwner(&wrong, a, in.Owner, policy.OwnerOf[c.Kind], tenant)
+	if refused != nil {
+		return Credential{}, refused
+	}
+	c.Owner = owner
 	wrong.application(&c, in.ApplicationType, in.RedirectURIs)
-	c.ExpiresAt = wrong.expiry(cat.Policy, in.Expiry, now)
+	c.ExpiresAt = wrong.expiry(policy, in.Expiry, now)
 	plan, err := r.choosePlan(&wrong, a, in.Plan, cat, tenant)
 	if err != nil {
 		return Credential{}, err
 	}
 	c.Plan = plan
 	return c, wrong.refusal()
-}
-
-// owner checks who shall own the credential. A token and a command own nothing, so what they make
-// is the tenant's, whatever policy.owner says of people.
-func (e *fieldErrors) owner(o *OwnerInput, tenant TenantID) {
-	switch {
-	case o == nil:
-	case o.Type == OwnerUser:
-		e.add("owner", "no such user %s", quote(o.ID))
-	case o.Type != OwnerTenant:
-		e.add("owner.type", "is %s; it must be tenant or user", quote(string(o.Type)))
-	case o.ID != "" && o.ID != string(tenant):
-		e.add("owner.id", "is %s, but the key's tenant is %s", quote(o.ID), tenant)
-	}
 }
 
 // application checks the application type and what depends on it.
@@ -121,7 +111,7 @@ func truncated(t time.Time) time.Time {
 
 // choosePlan takes the default unless the provider's people ask for another one.
 func (r *Registry) choosePlan(e *fieldErrors, a Actor, asked PlanName, cat *Catalog, tenant Tenant) (PlanName, error) {
-	usual := defaultPlan(cat, tenant)
+	usual := cat.PolicyFor(tenant).DefaultPlan
 	switch {
 	case asked == "" && usual == "":
 		e.add("plan", "is required, because there is no default plan; the plans are %s", join(sortedKeys(cat.Plans)))
@@ -139,14 +129,6 @@ func (r *Registry) choosePlan(e *fieldErrors, a Actor, asked PlanName, cat *Cata
 		e.add("plan", "%s", unknown("plan", asked, sortedKeys(cat.Plans)))
 	}
 	return asked, nil
-}
-
-// defaultPlan is the plan of a tenant's keys when none is named, "" when one must be.
-func defaultPlan(cat *Catalog, t Tenant) PlanName {
-	if p := cat.TenantPlans[t.Plan].DefaultPlan; t.Plan != "" && p != "" {
-		return p
-	}
-	return cat.Policy.DefaultPlan
 }
 
 // scopes returns every scope of every API, sorted.

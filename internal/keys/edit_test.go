@@ -11,7 +11,7 @@ import (
 )
 
 // set is a field of an edit.
-func set[T any](v T) Edited[T] { return Edited[T]{Set: true, Value: v} }
+func edited[T any](v T) Edited[T] { return Edited[T]{Set: true, Value: v} }
 
 // person is somebody who signed in and has just confirmed it.
 func (h *house) person(tenant TenantID, id UserID, names ...RoleName) Actor {
@@ -66,9 +66,9 @@ func TestEditChangesWhatIsNamed(t *testing.T) {
 	})
 	h.clock.advance(time.Minute)
 	c, err := h.registry.Edit(t.Context(), operator(), g.Credential.ID, CredentialEdit{
-		Name: set(" renamed "), APIs: set([]APIName(nil)), Scopes: set([]Scope{"bills.read", "bills.read"}), ApplicationType: set("public"),
-		RedirectURIs: set([]string{"https://a.example/cb"}), Metadata: set(map[string]*string{"team": &red, "room": gone, "none": gone}),
-		Expiry: set(Lifetime{Months: 1}), Plan: set(PlanName("partner")),
+		Name: edited(" renamed "), APIs: edited([]APIName(nil)), Scopes: edited([]Scope{"bills.read", "bills.read"}), ApplicationType: edited("public"),
+		RedirectURIs: edited([]string{"https://a.example/cb"}), Metadata: edited(map[string]*string{"team": &red, "room": gone, "none": gone}),
+		Expiry: edited(Lifetime{Months: 1}), Plan: edited(PlanName("partner")),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -105,8 +105,8 @@ func TestEditClears(t *testing.T) {
 		AllowedIPs: []string{"10.0.0.0/8"}, Metadata: map[string]string{"a": "b"}, RedirectURIs: []string{"https://a.example/"}, ApplicationType: "internal",
 	})
 	c, err := h.registry.Edit(t.Context(), operator(), g.Credential.ID, CredentialEdit{
-		Name: set(""), Description: set(""), APIs: set([]APIName(nil)), Scopes: set([]Scope(nil)), ApplicationType: set(""),
-		RedirectURIs: set([]string(nil)), AllowedIPs: set([]string(nil)), Metadata: set(map[string]*string(nil)), Expiry: set(Lifetime{}), Plan: set(PlanName("")),
+		Name: edited(""), Description: edited(""), APIs: edited([]APIName(nil)), Scopes: edited([]Scope(nil)), ApplicationType: edited(""),
+		RedirectURIs: edited([]string(nil)), AllowedIPs: edited([]string(nil)), Metadata: edited(map[string]*string(nil)), Expiry: edited(Lifetime{}), Plan: edited(PlanName("")),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -123,8 +123,8 @@ func TestEditOfNothingWritesNothing(t *testing.T) {
 	b := "b"
 	before, entry := h.store.newest(), h.last("default").Seq
 	for name, in := range map[string]CredentialEdit{
-		"nothing": {}, "the same": {Name: set("n"), AllowedIPs: set([]string{"10.0.0.0/8"}), Metadata: set(map[string]*string{"a": &b}), Plan: set(PlanName("standard"))},
-		"the same end": {Expiry: set(Lifetime{Until: g.Credential.ExpiresAt})},
+		"nothing": {}, "the same": {Name: edited("n"), AllowedIPs: edited([]string{"10.0.0.0/8"}), Metadata: edited(map[string]*string{"a": &b}), Plan: edited(PlanName("standard"))},
+		"the same end": {Expiry: edited(Lifetime{Until: g.Credential.ExpiresAt})},
 	} {
 		c, err := h.registry.Edit(t.Context(), operator(), g.Credential.ID, in)
 		if err != nil || c.Version != 1 {
@@ -141,8 +141,8 @@ func TestEditNamesEveryWrongField(t *testing.T) {
 	g := h.generate(NewCredential{})
 	long := strings.Repeat("v", 501)
 	_, err := h.registry.Edit(t.Context(), operator(), g.Credential.ID, CredentialEdit{
-		Name: set(""), Description: set("\x00"), APIs: set([]APIName{"nowhere"}), Scopes: set([]Scope{"orders.rea"}), ApplicationType: set("public"),
-		AllowedIPs: set([]string{"nonsense"}), Metadata: set(map[string]*string{"m": &long}), Expiry: set(Lifetime{Months: 1}), Plan: set(PlanName("gold")),
+		Name: edited(""), Description: edited("\x00"), APIs: edited([]APIName{"nowhere"}), Scopes: edited([]Scope{"orders.rea"}), ApplicationType: edited("public"),
+		AllowedIPs: edited([]string{"nonsense"}), Metadata: edited(map[string]*string{"m": &long}), Expiry: edited(Lifetime{Months: 1}), Plan: edited(PlanName("gold")),
 		Wrong: []FieldError{{Field: "expires_in", Message: "x"}},
 	})
 	var got []string
@@ -167,19 +167,19 @@ func TestEditRefusals(t *testing.T) {
 		want  RefusalCode
 		field string
 	}{
-		{"another plan by a developer", member("acme", RoleDeveloper), nil, CredentialEdit{Plan: set(PlanName("partner"))}, PermissionDenied, ""},
-		{"the default plan by a developer", member("acme", RoleDeveloper), func(c *Credential) { c.Plan = "partner" }, CredentialEdit{Plan: set(PlanName("standard"))}, PermissionDenied, ""},
-		{"viewer", member("acme", RoleViewer), nil, CredentialEdit{Name: set("x")}, PermissionDenied, ""},
-		{"administrator", member("acme", RoleTenantAdmin), nil, CredentialEdit{Name: set("x")}, PermissionDenied, ""},
-		{"other tenant", member("default", RoleDeveloper), nil, CredentialEdit{Name: set("x")}, NotFoundHere, ""},
-		{"revoked", operator(), func(c *Credential) { c.Status = Revoked }, CredentialEdit{Name: set("x")}, InvalidState, ""},
-		{"denied", operator(), func(c *Credential) { c.Status = Denied }, CredentialEdit{Name: set("x")}, InvalidState, ""},
-		{"declared", operator(), func(c *Credential) { c.ManagedBy = "gateway.yaml:7" }, CredentialEdit{Name: set("x")}, ManagedElsewhere, ""},
-		{"end of an expired one", operator(), func(c *Credential) { c.ExpiresAt = c.CreatedAt }, CredentialEdit{Expiry: set(Lifetime{For: time.Hour})}, InvalidState, ""},
-		{"end in the past", operator(), nil, CredentialEdit{Expiry: set(Lifetime{Until: time.Unix(1, 0)})}, ValidationFailed, "expires_at"},
+		{"another plan by a developer", member("acme", RoleDeveloper), nil, CredentialEdit{Plan: edited(PlanName("partner"))}, PermissionDenied, ""},
+		{"the default plan by a developer", member("acme", RoleDeveloper), func(c *Credential) { c.Plan = "partner" }, CredentialEdit{Plan: edited(PlanName("standard"))}, PermissionDenied, ""},
+		{"viewer", member("acme", RoleViewer), nil, CredentialEdit{Name: edited("x")}, PermissionDenied, ""},
+		{"administrator", member("acme", RoleTenantAdmin), nil, CredentialEdit{Name: edited("x")}, PermissionDenied, ""},
+		{"other tenant", member("default", RoleDeveloper), nil, CredentialEdit{Name: edited("x")}, NotFoundHere, ""},
+		{"revoked", operator(), func(c *Credential) { c.Status = Revoked }, CredentialEdit{Name: edited("x")}, InvalidState, ""},
+		{"denied", operator(), func(c *Credential) { c.Status = Denied }, CredentialEdit{Name: edited("x")}, InvalidState, ""},
+		{"declared", operator(), func(c *Credential) { c.ManagedBy = "gateway.yaml:7" }, CredentialEdit{Name: edited("x")}, ManagedElsewhere, ""},
+		{"end of an expired one", operator(), func(c *Credential) { c.ExpiresAt = c.CreatedAt }, CredentialEdit{Expiry: edited(Lifetime{For: time.Hour})}, InvalidState, ""},
+		{"end in the past", operator(), nil, CredentialEdit{Expiry: edited(Lifetime{Until: time.Unix(1, 0)})}, ValidationFailed, "expires_at"},
 		{"end of a public application's URIs", operator(), func(c *Credential) { c.ApplicationType, c.RedirectURIs = "public", []string{"https://a.example/"} },
-			CredentialEdit{RedirectURIs: set([]string(nil))}, ValidationFailed, "redirect_uris"},
-		{"tombstone", operator(), func(c *Credential) { c.DeletedAt = c.CreatedAt }, CredentialEdit{Name: set("x")}, NotFoundHere, ""},
+			CredentialEdit{RedirectURIs: edited([]string(nil))}, ValidationFailed, "redirect_uris"},
+		{"tombstone", operator(), func(c *Credential) { c.DeletedAt = c.CreatedAt }, CredentialEdit{Name: edited("x")}, NotFoundHere, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			h := newHouse(t)
@@ -208,7 +208,7 @@ func TestEditOfAnExpiredKeysName(t *testing.T) {
 	h := newHouse(t)
 	g := h.generate(NewCredential{Expiry: &Lifetime{For: time.Hour}})
 	h.clock.advance(time.Hour)
-	c, err := h.registry.Edit(t.Context(), operator(), g.Credential.ID, CredentialEdit{Name: set("old one")})
+	c, err := h.registry.Edit(t.Context(), operator(), g.Credential.ID, CredentialEdit{Name: edited("old one")})
 	if err != nil || c.Name != "old one" {
 		t.Errorf("got %q, %v", c.Name, err)
 	}
@@ -219,7 +219,7 @@ func TestEditKeepsTheMaximumLifetime(t *testing.T) {
 	h := newHouse(t, func(c *Catalog) { c.Policy.MaxExpiry = Lifetime{For: 10 * time.Hour} })
 	g := h.generate(NewCredential{Expiry: &Lifetime{For: time.Hour}})
 	edit := func(l Lifetime) error {
-		_, err := h.registry.Edit(t.Context(), operator(), g.Credential.ID, CredentialEdit{Expiry: set(l)})
+		_, err := h.registry.Edit(t.Context(), operator(), g.Credential.ID, CredentialEdit{Expiry: edited(l)})
 		return err
 	}
 	h.clock.advance(30 * time.Minute)
@@ -242,11 +242,11 @@ func TestEditKeepsWhatLeftTheConfiguration(t *testing.T) {
 	g := h.generate(NewCredential{APIs: []APIName{"bills"}, Scopes: []Scope{"orders.read"}})
 	h.setCatalog(func(c *Catalog) { delete(c.APIs, "bills"); delete(c.APIs["orders"].Scopes, "orders.read") })
 	_, err := h.registry.Edit(t.Context(), operator(), g.Credential.ID, CredentialEdit{
-		APIs: set([]APIName{"bills", "orders"}), Scopes: set([]Scope{"orders.read"})})
+		APIs: edited([]APIName{"bills", "orders"}), Scopes: edited([]Scope{"orders.read"})})
 	if err != nil {
 		t.Errorf("what it held already: %v", err)
 	}
-	_, err = h.registry.Edit(t.Context(), operator(), h.generate(NewCredential{}).Credential.ID, CredentialEdit{APIs: set([]APIName{"bills"})})
+	_, err = h.registry.Edit(t.Context(), operator(), h.generate(NewCredential{}).Credential.ID, CredentialEdit{APIs: edited([]APIName{"bills"})})
 	refused(t, err, ValidationFailed)
 }
 
@@ -254,7 +254,7 @@ func TestOwnKeysAreEditedByTheirOwner(t *testing.T) {
 	h := newHouse(t)
 	h.tenant("acme", nil)
 	g := h.personal("acme", "usr_ann", NewCredential{})
-	edit := CredentialEdit{Name: set("mine")}
+	edit := CredentialEdit{Name: edited("mine")}
 	if _, err := h.registry.Edit(t.Context(), h.person("acme", "usr_ann", RoleDeveloper), g.Credential.ID, edit); err != nil {
 		t.Errorf("its owner: %v", err)
 	}
@@ -269,7 +269,7 @@ func TestActsHoldToTheVersion(t *testing.T) {
 	h := newHouse(t)
 	acts := map[string]func(CredentialID, ...int64) error{
 		"edit": func(id CredentialID, v ...int64) error {
-			_, err := h.registry.Edit(t.Context(), operator(), id, CredentialEdit{Name: set("x")}, v...)
+			_, err := h.registry.Edit(t.Context(), operator(), id, CredentialEdit{Name: edited("x")}, v...)
 			return err
 		},
 		"suspend": func(id CredentialID, v ...int64) error {
@@ -302,7 +302,7 @@ func TestActsRefuseAlteredRows(t *testing.T) {
 	h := newHouse(t)
 	id := h.generate(NewCredential{}).Credential.ID
 	h.store.forge(id, func(c *Credential) { c.Scopes = []Scope{"bills.pay"} })
-	_, edit := h.registry.Edit(t.Context(), operator(), id, CredentialEdit{Name: set("x")})
+	_, edit := h.registry.Edit(t.Context(), operator(), id, CredentialEdit{Name: edited("x")})
 	_, suspend := h.registry.Suspend(t.Context(), operator(), id, "")
 	_, rotate := h.registry.Rotate(t.Context(), operator(), id, Rotation{})
 	for _, err := range []error{edit, suspend, rotate, h.registry.Delete(t.Context(), operator(), id)} {

@@ -14,6 +14,10 @@ import (
 
 // fakeStore is a Store in memory: small, strict about versions and digests, and able to fail.
 type fakeStore struct {
+	PeopleReader // beyond users by id there are none: people are tested on a real store
+	PeopleTx
+	users map[UserID]User
+
 	mu          sync.Mutex
 	seq         Seq
 	credentials map[CredentialID]Credential
@@ -35,7 +39,7 @@ var _ Store = (*fakeStore)(nil)
 
 func newFakeStore() *fakeStore {
 	return &fakeStore{
-		credentials: map[CredentialID]Credential{}, tenants: map[TenantID]Tenant{}, tokens: map[TokenID]Token{},
+		users: map[UserID]User{}, credentials: map[CredentialID]Credential{}, tenants: map[TenantID]Tenant{}, tokens: map[TokenID]Token{},
 		audit: map[string][]AuditEntry{}, meta: map[string][]byte{}, replays: map[Digest]Replay{}, changed: map[any]Seq{}, moved: make(chan struct{}),
 	}
 }
@@ -93,7 +97,8 @@ func (s *fakeStore) Update(ctx context.Context, fn func(context.Context, Tx) err
 		return 0, s.fail
 	}
 	next := &fakeStore{
-		seq: s.seq + 1, credentials: maps.Clone(s.credentials), tenants: maps.Clone(s.tenants), tokens: maps.Clone(s.tokens),
+		users: maps.Clone(s.users),
+		seq:   s.seq + 1, credentials: maps.Clone(s.credentials), tenants: maps.Clone(s.tenants), tokens: maps.Clone(s.tokens),
 		audit: maps.Clone(s.audit), meta: maps.Clone(s.meta), replays: maps.Clone(s.replays), changed: maps.Clone(s.changed),
 	}
 	tx := &fakeTx{fakeStore: next}
@@ -561,6 +566,23 @@ func (h *house) wait(seq Seq) {
 func (h *house) code(text, clientID string) Code {
 	_, code := h.dir.Authenticate(Presented{Text: text, ClientID: clientID}, h.clock.Now())
 	return code
+}
+
+// user makes a person of the default tenant.
+func (h *house) user(id UserID) {
+	u := User{ID: id, Tenant: DefaultTenant, Email: string(id) + "@example.com", Version: 1}
+	h.vault.SealUser(&u)
+	h.store.mu.Lock()
+	defer h.store.mu.Unlock()
+	h.store.users[id] = u
+}
+
+func (s *fakeStore) User(_ context.Context, id UserID) (User, error) {
+	u, ok := s.users[id]
+	if !ok {
+		return User{}, ErrNotFound
+	}
+	return u, nil
 }
 
 func operator() Actor {

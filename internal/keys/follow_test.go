@@ -101,7 +101,7 @@ func TestFollowReadsALargeChangeWhole(t *testing.T) {
 	var made []Generated
 	seq, err := h.store.Update(t.Context(), func(ctx context.Context, tx Tx) error {
 		for range records {
-			g, err := h.registry.withSecret(Credential{Kind: APIKey, Tenant: "default", Status: Active, Plan: "standard", Version: 1})
+			g, err := h.registry.withSecret(Credential{Kind: APIKey, Tenant: "default", Status: Active, Plan: "standard", Version: 1}, h.registry.catalog.Load().Policy)
 			if err != nil {
 				return err
 			}

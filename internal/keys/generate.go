@@ -49,12 +49,12 @@ type Generated struct {
 // mostTries bounds how often an id that exists already is drawn again. One in 10^21 does.
 const mostTries = 5
 
-// Generate makes a credential. Refusals: permission_denied, keys_disabled, plan_not_eligible,
-// validation_failed (all fields at once), max_keys_reached, idempotency_mismatch, and the store's. With
-// a Directory, the key works when it returns.
+// Generate makes a credential. Refusals: permission_denied, role_required, self_only, keys_disabled,
+// plan_not_eligible, validation_failed (all fields at once), max_keys_reached, idempotency_mismatch,
+// and the store's. With a Directory, the key works when it returns.
 func (r *Registry) Generate(ctx context.Context, a Actor, in NewCredential) (Generated, error) {
 	if !a.Permissions.HasAny(KeysGenerate, KeysGenerateAny) {
-		return Generated{}, r.denied(KeysGenerate)
+		return Generated{}, r.deniedKeys(a)
 	}
 	id := in.Tenant
 	if id == "" {
@@ -82,7 +82,7 @@ func (r *Registry) Generate(ctx context.Context, a Actor, in NewCredential) (Gen
 		return Generated{}, err
 	}
 	for try := 1; ; try++ {
-		g, err := r.withSecret(draft)
+		g, err := r.withSecret(draft, r.catalog.Load().PolicyFor(tenant))
 		if err != nil {
 			return Generated{}, err
 		}
@@ -107,10 +107,14 @@ func (r *Registry) Generate(ctx context.Context, a Actor, in NewCredential) (Gen
 // insert writes a new credential if the rules that depend on stored facts let it in; they are asked
 // within the transaction, so that two at once cannot both take the last place.
 func (r *Registry) insert(ctx context.Context, tx Tx, a Actor, c Credential) error {
-	if _, err := r.readyTenant(ctx, tx, c.Tenant); err != nil {
+	tenant, err := r.readyTenant(ctx, tx, c.Tenant)
+	if err != nil {
 		return err
 	}
-	if err := r.room(ctx, tx, c); err != nil {
+	if err := r.ownerReady(ctx, tx, c.Owner); err != nil {
+		return err
+	}
+	if err := r.room(ctx, tx, c, r.catalog.Load().PolicyFor(tenant)); err != nil {
 		return err
 	}
 	if err := tx.PutCredential(ctx, c); err != nil {
@@ -169,8 +173,7 @@ func (r *Registry) readyTenant(ctx context.Context, from Reader, id TenantID) (T
 
 // room refuses a credential that is one more than the caps allow. They count what works or could
 // work again, and hold for new credentials only.
-func (r *Registry) room(ctx context.Context, from Reader, c Credential) error {
-	policy := r.catalog.Load().Policy
+func (r *Registry) room(ctx context.Context, from Reader, c Credential, policy Policy) error {
 	full := func(most int, f CountFilter) (bool, error) {
 		if most < 0 {
 			return false, nil
@@ -207,7 +210,7 @@ func (r *Registry) room(ctx context.Context, from Reader, c Credential) error {
 }
 
 // withSecret gives a draft its id, a fresh secret and the row MACs.
-func (r *Registry) withSecret(c Credential) (Generated, error) {
+func (r *Registry) withSecret(c Credential, policy Policy) (Generated, error) {
 	var text Secret
 	var id, secretID string
 	var err error
@@ -230,7 +233,7 @@ func (r *Registry) withSecret(c Credential) (Generated, error) {
 	if c.Name == "" {
 		c.Name = usualName(c.ID)
 	}
-	s, err := r.stored(&c, SecretID(secretID), text, c.CreatedAt)
+	s, err := r.stored(&c, policy, SecretID(secretID), text, c.CreatedAt)
 	if err != nil {
 		return Generated{}, err
 	}
@@ -243,12 +246,12 @@ func (r *Registry) withSecret(c Credential) (Generated, error) {
 func usualName(id CredentialID) string { return "key-" + string(id[4:10]) }
 
 // stored is what is kept of a secret, its text too where the policy lets it be seen again.
-func (r *Registry) stored(c *Credential, id SecretID, text Secret, now time.Time) (StoredSecret, error) {
+func (r *Registry) stored(c *Credential, policy Policy, id SecretID, text Secret, now time.Time) (StoredSecret, error) {
 	s := StoredSecret{
 		ID: id, Digest: r.vault.Digest(text.Reveal()), Pepper: r.vault.PepperVersion(),
 		Preview: preview(text.Reveal()), CreatedAt: now,
 	}
-	if r.catalog.Load().Policy.SecretVisibility[c.Kind] == Revealable {
+	if policy.SecretVisibility[c.Kind] == Revealable {
 		var err error
 		if s.Sealed, err = r.vault.Seal(c.Tenant, c.ID, s.ID, text); err != nil {
 			return StoredSecret{}, err

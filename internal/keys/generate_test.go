@@ -118,7 +118,7 @@ func TestGenerateNamesEveryWrongField(t *testing.T) {
 		Kind: "password", Description: strings.Repeat("é", 1001), ExternalID: "a\x00b", Reason: "\xff", Metadata: many,
 		AllowedIPs: []string{"10.0.0.1/8", "300.1.1.1", "192.0.2.1", "fe80::1%eth0"}, APIs: []APIName{"order"}, Scopes: []Scope{"orders.rea", "zzz"},
 		ApplicationType: "private", RedirectURIs: []string{"http://shop.example/", "https://*.example/"}, Expiry: &Lifetime{},
-		Owner: &OwnerInput{Type: OwnerUser, ID: "usr_1"},
+		Owner: &OwnerInput{Type: "robot", ID: "usr_1"},
 	})
 	got := map[string]string{}
 	for _, f := range refused(t, err, ValidationFailed).Fields {
@@ -129,7 +129,7 @@ func TestGenerateNamesEveryWrongField(t *testing.T) {
 		"metadata": "51 entries", "allowed_ips[0]": "write 10.0.0.0/8", "allowed_ips[1]": "is not an address", "allowed_ips[3]": "is not an address",
 		"apis[0]": `did you mean "orders"?`, "scopes[0]": `did you mean "orders.read"?`, "scopes[1]": "bills.pay, bills.read",
 		"application_type": "internal or public", "redirect_uris[0]": "must be https", "redirect_uris[1]": "wildcards",
-		"expires_at": "expiry_exceeds_maximum", "owner": "no such user", "plan": "the plans are partner, standard",
+		"expires_at": "expiry_exceeds_maximum", "owner.type": "must be tenant or user", "plan": "the plans are partner, standard",
 	} {
 		if !strings.Contains(got[field], says) {
 			t.Errorf("%s: got %q, want %q in it", field, got[field], says)
@@ -295,10 +295,12 @@ func TestCapPerUser(t *testing.T) {
 	for range 3 {
 		h.generate(NewCredential{}) // a tenant's are nobody's
 	}
+	h.user("usr_1")
+	h.user("usr_2")
 	c := Credential{Kind: APIKey, Tenant: "default", Owner: Owner{OwnerUser, "usr_1", "Ann"}, Status: Active, Plan: "standard", Version: 1, CreatedAt: h.clock.Now()}
 	insert := func(owner string) error {
 		c.Owner.ID = owner
-		g, err := h.registry.withSecret(c)
+		g, err := h.registry.withSecret(c, h.registry.catalog.Load().Policy)
 		if err != nil {
 			t.Fatal(err)
 		}

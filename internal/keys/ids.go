@@ -11,6 +11,8 @@ type (
 	TenantID string
 	// UserID is usr_<12 base62>.
 	UserID string
+	// SessionID is ses_<12 base62>.
+	SessionID string
 	// TokenID is tok_<12 base62>.
 	TokenID string
 	// PlanName is a plan's name in the configuration.

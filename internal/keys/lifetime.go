@@ -139,3 +139,12 @@ func (l Lifetime) String() string {
 	}
 	return s
 }
+
+// MarshalText writes what ParseLifetime reads.
+func (l Lifetime) MarshalText() ([]byte, error) { return []byte(l.String()), nil }
+
+// UnmarshalText is ParseLifetime.
+func (l *Lifetime) UnmarshalText(text []byte) (err error) {
+	*l, err = ParseLifetime(string(text))
+	return err
+}

@@ -72,6 +72,9 @@ const (
 	credentialLabel = "postern row credential 1"
 	secretLabel     = "postern row secret 1"
 	tokenLabel      = "postern row token 1"
+	userLabel       = "postern row user 1"
+	sessionLabel    = "postern row session 1"
+	linkLabel       = "postern row link 1"
 	auditLabel      = "postern audit entry 1"
 	sealLabel       = "postern sealed secret 1"
 
@@ -157,7 +160,47 @@ func encodeToken(b []byte, t *Token) []byte {
 	b = encodeInt(b, int64(t.Pepper))
 	b = encodeTime(b, t.ExpiresAt)
 	b = encodeTime(b, t.RevokedAt)
-	return encodeInt(b, t.Version)
+	b = encodeInt(b, t.Version)
+	if t.ActsAs != "" { // tokens that act as nobody keep the MAC that they had before there was this
+		b = encodeText(b, t.ActsAs)
+	}
+	return b
+}
+
+// encodeUser leaves out the name alone, which decides nothing.
+func encodeUser(b []byte, u *User) []byte {
+	b = encodeText(b, userLabel)
+	b = encodeText(b, u.ID)
+	b = encodeText(b, u.Tenant)
+	b = encodeText(b, u.Email)
+	b = encodeList(b, u.Roles)
+	b = encodeText(b, u.Password)
+	b = encodeBool(b, u.Disabled)
+	b = encodeBool(b, u.NoKeys)
+	b = encodeList(b, u.Held)
+	b = encodeTime(b, u.CreatedAt)
+	b = encodeTime(b, u.PasswordAt)
+	return encodeInt(b, u.Version)
+}
+
+func encodeSession(b []byte, s *Session) []byte {
+	b = encodeText(b, sessionLabel)
+	b = encodeText(b, s.ID)
+	b = append(b, s.Digest[:]...)
+	b = encodeText(b, s.User)
+	b = encodeText(b, s.Address)
+	b = encodeTime(b, s.CreatedAt)
+	b = encodeTime(b, s.SeenAt)
+	return encodeTime(b, s.ConfirmedAt)
+}
+
+func encodeLink(b []byte, l *Link) []byte {
+	b = encodeText(b, linkLabel)
+	b = append(b, l.Digest[:]...)
+	b = encodeText(b, l.User)
+	b = encodeText(b, l.CreatedBy)
+	b = encodeTime(b, l.CreatedAt)
+	return encodeTime(b, l.ExpiresAt)
 }
 
 func encodeAudit(b []byte, e *AuditEntry) []byte {

@@ -71,11 +71,8 @@ func (r *Registry) Credentials(ctx context.Context, a Actor, f CredentialFilter)
 		}
 		f.Tenant = a.Tenant
 	}
-	if !a.Permissions.Has(KeysReadAny) { // his own: what the tenant owns, see Actor.owns
-		if f.OwnerType == OwnerUser {
-			return CredentialPage{}, nil
-		}
-		f.OwnerType = OwnerTenant
+	if !a.Permissions.Has(KeysReadAny) { // what counts as his own, see Actor.owns
+		f.Own, f.OwnUser = true, a.User
 	}
 	page, err := r.store.Credentials(ctx, f)
 	if err != nil {

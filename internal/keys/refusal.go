@@ -1,6 +1,9 @@
 package keys
 
-import "strings"
+import (
+	"strings"
+	"time"
+)
 
 // RefusalCode is the machine-readable name of a refusal on the control path.
 type RefusalCode string
@@ -20,6 +23,7 @@ const (
 	ManagedElsewhere     RefusalCode = "managed_elsewhere"
 	IdempotencyMismatch  RefusalCode = "idempotency_mismatch"
 	VersionConflict      RefusalCode = "version_conflict"
+	TooManyFailuresHere  RefusalCode = "too_many_failures"
 	ValidationFailed     RefusalCode = "validation_failed"
 	StoreUnavailableHere RefusalCode = "store_unavailable"
 	StorageFullHere      RefusalCode = "storage_full"
@@ -39,6 +43,8 @@ type Refusal struct {
 	Scope string
 	Limit int
 	Where string
+	// RetryAfter belongs to TooManyFailuresHere.
+	RetryAfter time.Duration
 }
 
 // FieldError is one wrong field of an input.

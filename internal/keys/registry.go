@@ -21,6 +21,9 @@ type RegistryOptions struct {
 	Log       *slog.Logger     // nil: the Directory's, or nothing is logged
 	Now       func() time.Time // nil: time.Now
 	Random    io.Reader        // nil: crypto/rand
+	// Wait holds up a sign-in at an account that many have tried; nil: for as long, or until the
+	// context ends.
+	Wait func(context.Context, time.Duration) error
 }
 
 // Registry owns every rule of who may do what to credentials, tokens and tenants. Each method
@@ -39,6 +42,11 @@ type Registry struct {
 	forged  *forgedRows // the Directory's, where there is one
 	now     func() time.Time
 	random  io.Reader
+
+	passwords *passwords
+	tries     *tries
+	failed    failedSignIns
+	wait      func(context.Context, time.Duration) error
 }
 
 // pepperCanary is the name under which the store remembers the pepper's canary.
@@ -65,6 +73,10 @@ const applyPatience = 5 * time.Second
 // and one whose keyset is with ErrForeignKeyset.
 func OpenRegistry(ctx context.Context, o RegistryOptions) (*Registry, error) {
 	r := &Registry{store: o.Store, vault: o.Vault, format: o.Format, dir: o.Directory, log: o.Log, now: o.Now, random: o.Random}
+	r.passwords, r.tries, r.wait = newPasswords(), newTries(), o.Wait
+	if r.wait == nil {
+		r.wait = pause
+	}
 	r.forged = &forgedRows{}
 	if r.dir != nil {
 		r.forged = &r.dir.forged

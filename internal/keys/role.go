@@ -96,7 +96,8 @@ const (
 // Role is what a role name stands for.
 type Role struct {
 	Name        RoleName
-	Provider    bool // for the provider's people only, never within a tenant
+	Title       string // for people; "" for the built-in ones
+	Provider    bool   // for the provider's people only, never within a tenant
 	Permissions PermissionSet
 }
 
@@ -119,6 +120,11 @@ func BuiltinRoles() []Role {
 			RequestsDecide, GrantsManage, ExplainDecision})},
 		{Name: RoleOperator, Provider: true, Permissions: operator},
 	}
+}
+
+// ProviderPermissions returns those that no role of a tenant can have.
+func ProviderPermissions() PermissionSet {
+	return permissions([]Permission{RequestsDecide, GrantsManage, TenantsManage, NodesRead, ConfigRead, ConfigReload})
 }
 
 // builtinRole finds a built-in role.

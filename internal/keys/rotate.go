@@ -38,12 +38,12 @@ func (r *Registry) Rotate(ctx context.Context, a Actor, id CredentialID, in Rota
 		if err := r.claim(ctx, tx, a, in.Idempotency, string(c.ID)); err != nil {
 			return note{}, err
 		}
-		if err := r.rotatable(ctx, tx, a, c, now); err != nil {
+		policy, err := r.rotatable(ctx, tx, a, c, now)
+		if err != nil {
 			return note{}, err
 		}
 		var n note
-		var err error
-		n, text, err = r.rotate(c, in, now)
+		n, text, err = r.rotate(c, policy, in, now)
 		return n, err
 	})
 	if made := (*madeBefore)(nil); errors.As(err, &made) {
@@ -55,31 +55,33 @@ func (r *Registry) Rotate(ctx context.Context, a Actor, id CredentialID, in Rota
 	return Generated{Credential: c, Secret: text}, nil
 }
 
-// rotatable refuses to make a secret for a credential that must not have another one.
-func (r *Registry) rotatable(ctx context.Context, from Reader, a Actor, c *Credential, now time.Time) error {
+// rotatable refuses to make a secret for a credential that must not have another one, and returns the
+// policy that the new one is made under.
+func (r *Registry) rotatable(ctx context.Context, from Reader, a Actor, c *Credential, now time.Time) (Policy, error) {
 	if c.Owner.Type == OwnerUser && !a.owns(c) {
-		return &Refusal{
+		return Policy{}, &Refusal{
 			Code:   SelfOnly,
 			Detail: fmt.Sprintf("The key %s belongs to %s, and only its owner may see a secret of it, so only the owner can rotate it.", c.ID, quote(c.Owner.Name)),
 			Hint:   "Ask the owner to rotate it; suspend or revoke it if it must not go on working.",
 		}
 	}
 	if err := inState(c, now, "rotated", Active, Suspended); err != nil {
-		return err
+		return Policy{}, err
 	}
-	if _, err := r.readyTenant(ctx, from, c.Tenant); err != nil {
-		return err
+	tenant, err := r.readyTenant(ctx, from, c.Tenant)
+	if err != nil {
+		return Policy{}, err
 	}
 	for i := range c.Secrets {
 		if !r.vault.SecretIntact(c.ID, &c.Secrets[i]) {
-			return altered(string(c.ID))
+			return Policy{}, altered(string(c.ID))
 		}
 	}
-	return nil
+	return r.catalog.Load().PolicyFor(tenant), nil
 }
 
 // rotate puts a new secret beside the one that is in force, and gives that one its end.
-func (r *Registry) rotate(c *Credential, in Rotation, now time.Time) (note, Secret, error) {
+func (r *Registry) rotate(c *Credential, policy Policy, in Rotation, now time.Time) (note, Secret, error) {
 	wrong := fieldErrors(in.Wrong)
 	end := in.Overlap.end(now)
 	switch {
@@ -102,7 +104,7 @@ func (r *Registry) rotate(c *Credential, in Rotation, now time.Time) (note, Secr
 			}
 		}
 	}
-	made, text, err := r.furtherSecret(c, now)
+	made, text, err := r.furtherSecret(c, policy, now)
 	if err != nil {
 		return note{}, Secret{}, err
 	}
@@ -117,7 +119,7 @@ func (r *Registry) rotate(c *Credential, in Rotation, now time.Time) (note, Secr
 
 // furtherSecret makes another secret of a credential. A key's text has the id of the key in it, as the
 // first one had; a client's has that of the secret.
-func (r *Registry) furtherSecret(c *Credential, now time.Time) (StoredSecret, Secret, error) {
+func (r *Registry) furtherSecret(c *Credential, policy Policy, now time.Time) (StoredSecret, Secret, error) {
 	var id string
 	var text Secret
 	var err error
@@ -129,6 +131,6 @@ func (r *Registry) furtherSecret(c *Credential, now time.Time) (StoredSecret, Se
 	if err != nil {
 		return StoredSecret{}, Secret{}, err
 	}
-	s, err := r.stored(c, SecretID(id), text, now)
+	s, err := r.stored(c, policy, SecretID(id), text, now)
 	return s, text, err
 }

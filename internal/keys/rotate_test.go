@@ -111,7 +111,7 @@ func TestRotateHasRoomForTwo(t *testing.T) {
 	if c := h.stored(id); len(c.Secrets) != 2 {
 		t.Errorf("%d secrets are stored", len(c.Secrets))
 	}
-	if _, err := h.registry.Edit(t.Context(), operator(), id, CredentialEdit{Name: set("x")}); err != nil {
+	if _, err := h.registry.Edit(t.Context(), operator(), id, CredentialEdit{Name: edited("x")}); err != nil {
 		t.Fatal(err)
 	}
 	if c := h.stored(id); len(c.Secrets) != 1 || c.Secrets[0].Digest != h.vault.Digest(fourth.Secret.Reveal()) {

@@ -29,7 +29,11 @@ func (r *Registry) TokenActor(ctx context.Context, text string) (Actor, error) {
 		if !r.vault.TokenIntact(&t) || !t.live(r.now()) {
 			return Actor{}, no
 		}
-		return t.actor(), nil
+		a, err := r.tokenActor(ctx, &t)
+		if errors.Is(err, ErrNotFound) {
+			return Actor{}, no
+		}
+		return a, err
 	}
 	return Actor{}, no
 }
@@ -39,22 +43,48 @@ func (t *Token) live(now time.Time) bool {
 	return t.RevokedAt.IsZero() && (t.ExpiresAt.IsZero() || now.Before(t.ExpiresAt))
 }
 
-// actor is who a token acts as. Roles that are gone, or that its tenant's tokens may not have, give
-// nothing.
-func (t *Token) actor() Actor {
+// tokenActor is who a token acts as: itself, or a person with at most his permissions. It is
+// ErrNotFound when the person is gone, disabled or altered behind our back. A token reveals nothing.
+func (r *Registry) tokenActor(ctx context.Context, t *Token) (Actor, error) {
+	cat := r.catalog.Load()
 	a := Actor{
 		ActorRef:    ActorRef{Type: ActorToken, ID: string(t.ID), Name: t.Name},
 		Tenant:      t.Tenant,
-		Permissions: PermissionSet{},
+		Permissions: withoutReveal(cat.permissionsOf(t.Roles, t.Tenant)),
 	}
-	for _, name := range t.Roles {
-		role, known := builtinRole(name)
-		if !known || role.Provider && t.Tenant != "" {
-			continue
-		}
-		for p := range withoutReveal(role.Permissions) {
-			a.Permissions[p] = struct{}{}
+	if t.ActsAs == "" {
+		return a, nil
+	}
+	u, err := r.activeUser(ctx, t.ActsAs)
+	if err == nil && u.Tenant != t.Tenant {
+		err = ErrNotFound
+	}
+	if err != nil {
+		return Actor{}, err
+	}
+	his := cat.permissionsOf(u.Roles, u.Tenant)
+	for p := range a.Permissions {
+		if !his.Has(p) {
+			delete(a.Permissions, p)
 		}
 	}
-	return a
+	a.User, a.UserName = u.ID, u.called()
+	return a, nil
+}
+
+// activeUser returns a person who may act: authentic and not disabled; else ErrNotFound.
+func (r *Registry) activeUser(ctx context.Context, id UserID) (User, error) {
+	u, err := r.store.User(ctx, id)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return User{}, ErrNotFound
+	case err != nil:
+		return User{}, r.failure("read user", err)
+	case !r.vault.UserIntact(&u):
+		r.forged.tell(r.log, "user", string(id))
+		return User{}, ErrNotFound
+	case u.Disabled:
+		return User{}, ErrNotFound
+	}
+	return u, nil
 }

@@ -80,6 +80,8 @@ type Reader interface {
 	// Meta returns an installation-wide value (schema-independent facts such as the pepper
 	// canary), or ErrNotFound.
 	Meta(ctx context.Context, name string) ([]byte, error)
+
+	PeopleReader
 }
 
 // Tx is a running Update.
@@ -94,6 +96,8 @@ type Tx interface {
 	PutToken(ctx context.Context, t Token) error
 	AppendAudit(ctx context.Context, e AuditEntry) error
 	PutMeta(ctx context.Context, name string, value []byte) error
+
+	PeopleTx
 }
 
 // ErrConflict says that the stored version is not the one that was read.
@@ -107,6 +111,8 @@ type CredentialFilter struct {
 	Tenant        TenantID // "" for all tenants
 	OwnerType     OwnerType
 	OwnerID       string
+	Own           bool   // only the tenants' own and those of OwnUser: what counts as a person's own
+	OwnUser       UserID // "" for what acts for nobody
 	Kind          Kind
 	Status        Status    // Expired and Active are told apart at Now
 	Now           time.Time // required

@@ -115,7 +115,7 @@ func TestDeclaredKeysAtRunTime(t *testing.T) {
 	}
 	declare()
 	id := DeclaredID(APIKey, DefaultTenant, "ci")
-	_, edit := h.registry.Edit(t.Context(), operator(), id, CredentialEdit{Name: set("x")})
+	_, edit := h.registry.Edit(t.Context(), operator(), id, CredentialEdit{Name: edited("x")})
 	_, rotate := h.registry.Rotate(t.Context(), operator(), id, Rotation{})
 	_, reveal := h.registry.Reveal(t.Context(), h.person("", "usr_1", RoleOperator), id, "")
 	for _, err := range []error{edit, rotate, reveal, h.registry.Delete(t.Context(), operator(), id)} {

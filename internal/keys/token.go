@@ -8,6 +8,7 @@ type Token struct {
 	Name      string
 	Tenant    TenantID // "" for the provider's own tokens
 	Roles     []RoleName
+	ActsAs    UserID // the person it acts as, with at most his permissions; "" for what owns nothing
 	Digest    Digest
 	Pepper    uint32
 	Preview   string

@@ -173,6 +173,42 @@ func (v *Vault) TokenIntact(t *Token) bool {
 	})
 }
 
+// SealUser sets the row MAC of a person.
+func (v *Vault) SealUser(u *User) {
+	u.MAC = v.peppers[0].row.of(func(b []byte) []byte { return encodeUser(b, u) })
+}
+
+// UserIntact tells whether the person's record is as it was sealed.
+func (v *Vault) UserIntact(u *User) bool {
+	return v.anyPepper(u.MAC, func(p *pepper) RowMAC {
+		return p.row.of(func(b []byte) []byte { return encodeUser(b, u) })
+	})
+}
+
+// SealSession sets the row MAC of a session.
+func (v *Vault) SealSession(s *Session) {
+	s.MAC = v.peppers[0].row.of(func(b []byte) []byte { return encodeSession(b, s) })
+}
+
+// SessionIntact tells whether the session is as it was sealed.
+func (v *Vault) SessionIntact(s *Session) bool {
+	return v.anyPepper(s.MAC, func(p *pepper) RowMAC {
+		return p.row.of(func(b []byte) []byte { return encodeSession(b, s) })
+	})
+}
+
+// SealLink sets the row MAC of a one-time code.
+func (v *Vault) SealLink(l *Link) {
+	l.MAC = v.peppers[0].row.of(func(b []byte) []byte { return encodeLink(b, l) })
+}
+
+// LinkIntact tells whether the code's record is as it was sealed.
+func (v *Vault) LinkIntact(l *Link) bool {
+	return v.anyPepper(l.MAC, func(p *pepper) RowMAC {
+		return p.row.of(func(b []byte) []byte { return encodeLink(b, l) })
+	})
+}
+
 // SealAudit links an entry to the last one of its chain (the zero entry for a new chain): it sets
 // Seq, Prev and MAC.
 func (v *Vault) SealAudit(last AuditEntry, e *AuditEntry) {

@@ -58,7 +58,7 @@ func (r *reader) Credentials(ctx context.Context, f keys.CredentialFilter) (keys
 		}
 		after = &p
 	}
-	if len(f.Search) > maxSearch || hasNUL(string(f.Tenant), string(f.OwnerType), f.OwnerID, string(f.Kind), string(f.Status), string(f.API)) {
+	if len(f.Search) > maxSearch || hasNUL(string(f.Tenant), string(f.OwnerType), f.OwnerID, string(f.OwnUser), string(f.Kind), string(f.Status), string(f.API)) {
 		return keys.CredentialPage{}, nil // nothing is like that
 	}
 
@@ -126,6 +126,9 @@ func (r *reader) filter(q *bun.SelectQuery, f keys.CredentialFilter) {
 		if equal.value != "" {
 			q.Where("? = ?", unindexed(equal.column), equal.value)
 		}
+	}
+	if f.Own {
+		q.Where("(owner_type = ? OR owner_type = ? AND owner_id = ?)", string(keys.OwnerTenant), string(keys.OwnerUser), string(f.OwnUser))
 	}
 	switch now := micros(r.at(f.Now)); f.Status {
 	case "":

@@ -66,7 +66,7 @@ func testToken(t *testing.T, open func(*testing.T) keys.Store) {
 	s := open(t)
 	token := func(n int) keys.Token {
 		return keys.Token{
-			ID: keys.TokenID(fmt.Sprintf("tok_%d", n)), Name: "ci ☂", Tenant: "acme", Roles: []keys.RoleName{"auditor", "viewer"},
+			ID: keys.TokenID(fmt.Sprintf("tok_%d", n)), Name: "ci ☂", Tenant: "acme", Roles: []keys.RoleName{"auditor", "viewer"}, ActsAs: "usr_1",
 			Digest: keys.Digest(sum("token", n)), Pepper: 7, Preview: "pst_adm", CreatedBy: "local", CreatedAt: noon,
 			ExpiresAt: time.Unix(0, 0).UTC(), RevokedAt: noon.Add(time.Hour), Version: 1, MAC: keys.RowMAC(sum("mac", n)),
 		}

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -67,4 +68,32 @@ func pageSize(limit int) int {
 		return maxPage
 	}
 	return limit
+}
+
+// scanPage reads a page of a list that is ordered by creation time and id, oldest first, and returns
+// where the next one begins. key tells a row's creation time and id.
+func scanPage[T any](ctx context.Context, r *reader, q *bun.SelectQuery, doing, order, from string, limit int, rows *[]T, key func(*T) (int64, string)) (string, error) {
+	var after *position
+	if from != "" {
+		p, err := parseCursor(from, order, false)
+		if err != nil {
+			return "", fmt.Errorf("%s: %w", doing, err)
+		}
+		after = &p
+	}
+	size := pageSize(limit)
+	page(q, "created_at", false, after, size)
+	if err := q.Scan(ctx); err != nil {
+		return "", r.fail(ctx, doing, err)
+	}
+	if len(*rows) <= size {
+		return "", nil
+	}
+	*rows = (*rows)[:size]
+	at, id := key(&(*rows)[size-1])
+	next, err := position{Sort: order, Number: &at, ID: id}.cursor()
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", doing, err)
+	}
+	return next, nil
 }

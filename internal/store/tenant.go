@@ -51,6 +51,33 @@ func (r *reader) Tenant(ctx context.Context, id keys.TenantID) (keys.Tenant, err
 	return t, r.fail(ctx, doing, err)
 }
 
+// Tenants implements keys.PeopleReader.
+func (r *reader) Tenants(ctx context.Context, f keys.TenantFilter) (keys.TenantPage, error) {
+	const doing = "list tenants"
+	if len(f.Search) > maxSearch || hasNUL(f.Search) {
+		return keys.TenantPage{}, nil // nothing is like that
+	}
+	var rows []tenantRow
+	q := r.db.NewSelect().Model(&rows).Column(tenantColumns...)
+	if f.Search != "" {
+		part := "%" + escapeLike(fold(f.Search)) + "%"
+		q.Where(`(lower(id) LIKE ? ESCAPE '\' OR lower(name) LIKE ? ESCAPE '\')`, part, part)
+	}
+	next, err := scanPage(ctx, r, q, doing, "tenants", f.Cursor, f.Limit, &rows, func(row *tenantRow) (int64, string) { return row.CreatedAt, row.ID })
+	if err != nil {
+		return keys.TenantPage{}, err
+	}
+	out := keys.TenantPage{Next: next}
+	for i := range rows {
+		t, err := rows[i].tenant()
+		if err != nil {
+			return keys.TenantPage{}, fmt.Errorf("%s: %w", doing, err)
+		}
+		out.Items = append(out.Items, t)
+	}
+	return out, nil
+}
+
 // PutTenant implements keys.Tx. Versions count as a credential's do.
 func (t *transaction) PutTenant(ctx context.Context, tenant keys.Tenant) error {
 	doing := fmt.Sprintf("write tenant %q", tenant.ID)

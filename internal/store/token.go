@@ -19,6 +19,7 @@ type tokenRow struct {
 	Name      string
 	Tenant    string
 	Roles     string
+	ActsAs    string
 	Preview   string
 	CreatedBy string
 	CreatedAt int64
@@ -29,13 +30,14 @@ type tokenRow struct {
 }
 
 var tokenColumns = []string{
-	"id", "digest", "pepper", "name", "tenant", "roles", "preview", "created_by", "created_at", "expires_at", "revoked_at",
+	"id", "digest", "pepper", "name", "tenant", "roles", "acts_as", "preview", "created_by", "created_at", "expires_at", "revoked_at",
 	"version", "mac",
 }
 
 func (row *tokenRow) token() (keys.Token, error) {
 	t := keys.Token{
 		ID: keys.TokenID(row.ID), Name: row.Name, Tenant: keys.TenantID(row.Tenant), Pepper: uint32(row.Pepper),
+		ActsAs:  keys.UserID(row.ActsAs),
 		Preview: row.Preview, CreatedBy: row.CreatedBy, CreatedAt: instant(row.CreatedAt),
 		ExpiresAt: instant(row.ExpiresAt), RevokedAt: instant(row.RevokedAt), Version: row.Version,
 	}
@@ -134,10 +136,10 @@ func (t *transaction) PutToken(ctx context.Context, token keys.Token) error {
 	}
 	row := tokenRow{
 		ID: string(token.ID), Digest: token.Digest[:], Pepper: int64(token.Pepper), Name: token.Name, Tenant: string(token.Tenant),
-		Roles: string(roles), Preview: token.Preview, CreatedBy: token.CreatedBy, CreatedAt: micros(token.CreatedAt),
+		Roles: string(roles), ActsAs: string(token.ActsAs), Preview: token.Preview, CreatedBy: token.CreatedBy, CreatedAt: micros(token.CreatedAt),
 		ExpiresAt: micros(token.ExpiresAt), RevokedAt: micros(token.RevokedAt), Version: token.Version, MAC: token.MAC[:],
 	}
-	if hasNUL(row.ID, row.Name, row.Tenant, row.Preview, row.CreatedBy) {
+	if hasNUL(row.ID, row.Name, row.Tenant, row.ActsAs, row.Preview, row.CreatedBy) {
 		return fmt.Errorf("%s: a text holds a NUL", doing)
 	}
 	return t.put(ctx, doing, &row, row.Version)
