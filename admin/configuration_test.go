@@ -58,7 +58,7 @@ func TestDeclaredLists(t *testing.T) {
 		"/v1/tenant-plans": `{"items":[{"name":"business","keys":true,"default_plan":"standard","managed_by":"gateway.yaml:7"}],"next":null}`,
 		"/v1/routes":       `{"items":[{"name":"orders","hosts":[],"path":"/orders/","public":false,"enforce":true,"api":"","scopes":{"GET":["orders.read"]},"limits":[],"cost":1,"managed_by":"gateway.yaml:9"}],"next":null}`,
 	} {
-		got := s.do(http.MethodGet, path, "")
+		got := s.do(http.MethodGet, path, "", "Authorization", "Bearer "+viewerText)
 		if got.status != http.StatusOK || strings.TrimSpace(string(got.body)) != want {
 			t.Errorf("%s: got %d %s\nwant %s", path, got.status, got.body, want)
 		}

@@ -60,7 +60,8 @@ func newTown(t *testing.T, change ...func(*Options)) *town {
 	}}); err != nil {
 		t.Fatal(err)
 	}
-	o := Options{Registry: w.registry, Health: &fakeHealth{}, Metrics: prometheus.NewRegistry(), Version: "1.2.3", AdminURL: "https://keys.example.com"}
+	o := Options{Registry: w.registry, Health: &fakeHealth{}, Metrics: prometheus.NewRegistry(), Version: "1.2.3", AdminURL: "https://keys.example.com",
+		Configuration: &fakeConfiguration{}, DataPath: &fakeDataPath{}}
 	for _, c := range change {
 		c(&o)
 	}
