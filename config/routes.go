@@ -33,7 +33,7 @@ type Route struct {
 	AcceptTest        bool            `yaml:"accept_test" default:"false"`
 	ForwardCredential bool            `yaml:"forward_credential" default:"false"`
 	OnLoss            string          `yaml:"on_loss" enum:"local|deny|allow"` // limiter.on_loss when not written
-	Enforce           bool            `yaml:"enforce" default:"true"` // false: observe
+	Enforce           bool            `yaml:"enforce" default:"true"`          // false: observe
 }
 
 // Scopes are what each method needs: all that are listed. The key "*" stands for every method
