@@ -109,6 +109,7 @@ func TestObserveBadNames(t *testing.T) {
 func TestObserveCredentials(t *testing.T) {
 	h, upstream := watchtower(t, onRoute(func(r *Route) {
 		r.Scopes = map[string][]keys.Scope{"GET": {}, "POST": {"orders.admin"}}
+		r.SetHeaders = map[string]string{"Upstream-Token": "t"}
 	}))
 	for _, tt := range []struct {
 		name, method, key string
@@ -134,6 +135,9 @@ func TestObserveCredentials(t *testing.T) {
 			}
 			if got := came.header.Get("X-Postern-Key-Id") != ""; got != tt.identity {
 				t.Errorf("an identity arrived: %v, want %v", got, tt.identity)
+			}
+			if got := came.header.Get("Upstream-Token") != ""; got != tt.identity {
+				t.Errorf("the route's own header arrived: %v, want %v", got, tt.identity)
 			}
 			if came.header.Get("Cookie") != "a=b" {
 				t.Errorf("the cookie arrived as %q", came.header.Get("Cookie"))

@@ -65,7 +65,9 @@ func rewrite(pr *httputil.ProxyRequest) {
 	if !c.route.ForwardCredential {
 		c.presented.strip(out)
 	}
-	c.route.setHeaders(out)
+	if c.would == "" { // what the route grants is for those it would admit
+		c.route.setHeaders(out)
+	}
 	c.setIdentity(out.Header)
 }
 

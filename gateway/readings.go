@@ -9,12 +9,16 @@ import "strings"
 // Bounds of what one path may cost. A path with more readings is refused.
 const (
 	maxReadings     = 128
-	maxReadingBytes = 64 << 10 // of all readings together
+	maxReadingBytes = 32 << 10 // of all readings together
+	maxOddPath      = 8 << 10  // longer request lines few servers take
 )
 
 // readings returns the path and everything that it may be read as, the path itself first; nil when
 // there are too many.
 func readings(path string) []string {
+	if len(path) > maxOddPath {
+		return nil
+	}
 	forms := []string{path}
 	known := map[string]bool{path: true}
 	bytes := len(path)
@@ -30,7 +34,7 @@ func readings(path string) []string {
 			if known[form] {
 				continue
 			}
-			if bytes += len(form); len(forms) == maxReadings || bytes > maxReadingBytes+len(path) {
+			if bytes += len(form); len(forms) == maxReadings || bytes > maxReadingBytes {
 				return nil
 			}
 			known[form] = true
