@@ -21,6 +21,7 @@ type listKeysInput struct {
 	API           string    `query:"api" doc:"Only keys that hold this API." example:"orders"`
 	Sort          string    `query:"sort" enum:"created_at,-created_at,name,-name,expires_at,-expires_at,updated_at,-updated_at" default:"created_at" doc:"Order; a minus before it for descending." example:"-created_at"`
 	ExpiresBefore time.Time `query:"expires_before" doc:"Only keys that end before this time." example:"2027-01-01T00:00:00Z"`
+	UnusedFor     string    `query:"unused_for" doc:"Only keys that were made, and not used, for so long: 12h, 90d, 6mo, 1y." example:"90d"`
 }
 
 // KeyList is one page of keys.
@@ -49,6 +50,10 @@ func (s *server) listKeys(ctx context.Context, a keys.Actor, in *listKeysInput) 
 	} else {
 		filter.OwnerID = in.Owner
 	}
+	var err error
+	if filter.UnusedSince, err = s.unusedSince("unused_for", in.UnusedFor); err != nil {
+		return nil, err
+	}
 	page, err := s.Registry.Credentials(ctx, a, filter)
 	if err != nil {
 		return nil, err
@@ -58,6 +63,19 @@ func (s *server) listKeys(ctx context.Context, a keys.Actor, in *listKeysInput) 
 		out.Body.Items[i] = s.makeKey(c)
 	}
 	return out, nil
+}
+
+// unusedSince is the instant that lies so long ago, the zero one where nothing was said.
+func (s *server) unusedSince(field, text string) (time.Time, error) {
+	if text == "" {
+		return time.Time{}, nil
+	}
+	l, err := keys.ParseLifetime(text)
+	since, ok := l.Ago(s.Registry.Now())
+	if err != nil || !ok {
+		return time.Time{}, invalid(field, "is no length of time: write for example 12h, 90d, 6mo or 1y")
+	}
+	return since, nil
 }
 
 // cursor shows where the next page begins, or null.

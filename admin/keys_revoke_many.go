@@ -29,6 +29,7 @@ type KeyFilter struct {
 	Kind          string    `json:"kind,omitempty" enum:"api_key,client" doc:"Only keys of this kind." example:"api_key"`
 	API           string    `json:"api,omitempty" doc:"Only keys that hold this API." example:"orders"`
 	ExpiresBefore time.Time `json:"expires_before,omitzero" doc:"Only keys that end before this time." example:"2027-01-01T00:00:00Z"`
+	UnusedFor     string    `json:"unused_for,omitempty" doc:"Only keys that were made, and not used, for so long: 12h, 90d, 6mo, 1y." example:"90d"`
 }
 
 // ManyRevoked tells what happened.
@@ -55,6 +56,10 @@ func (s *server) revokeKeys(ctx context.Context, a keys.Actor, in *revokeKeysInp
 	many := keys.ManyRevocations{IDs: names[keys.CredentialID](b.IDs), Reason: b.Reason, DryRun: b.DryRun}
 	if b.Filter != nil {
 		many.Filter = b.Filter.filter()
+		var err error
+		if many.Filter.UnusedSince, err = s.unusedSince("filter.unused_for", b.Filter.UnusedFor); err != nil {
+			return nil, err
+		}
 	}
 	done, err := s.Registry.RevokeMany(ctx, a, many)
 	if err != nil {

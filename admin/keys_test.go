@@ -304,6 +304,7 @@ func TestListKeysFilters(t *testing.T) {
 		{"all", "?limit=7&search=a%20b&status=expired&owner=u1&tenant=acme&kind=client&api=orders&sort=-name&expires_before=2027-01-01T01:00:00%2B01:00",
 			keys.CredentialFilter{Limit: 7, Search: "a b", Status: keys.Expired, OwnerID: "u1", Tenant: "acme", Kind: keys.Client, API: "orders",
 				Sort: "-name", ExpiresBefore: time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC)}},
+		{"unused", "?unused_for=90d", keys.CredentialFilter{Limit: 100, Sort: "created_at", UnusedSince: now.AddDate(0, 0, -90)}},
 		{"tenant-owned", "?owner=tenant", keys.CredentialFilter{Limit: 100, Sort: "created_at", OwnerType: keys.OwnerTenant}},
 		{"empty search", "?search=&cursor=", keys.CredentialFilter{Limit: 100, Sort: "created_at"}},
 		{"plus is a space", "?search=a+b", keys.CredentialFilter{Limit: 100, Sort: "created_at", Search: "a b"}},
@@ -320,5 +321,21 @@ func TestListKeysFilters(t *testing.T) {
 				t.Errorf("filter (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+func TestUnusedForIsALengthOfTime(t *testing.T) {
+	s := newSite(t)
+	for _, text := range []string{"90", "never", "2026-01-01", "-1d", "soon"} {
+		r := s.do("GET", "/v1/keys?unused_for="+text, "")
+		wantProblem(t, r, 422, "validation_failed")
+		if !slices.Equal(r.fields(), []string{"unused_for"}) {
+			t.Errorf("%s: fields %v", text, r.fields())
+		}
+		r = s.do("POST", "/v1/keys/revoke", `{"filter":{"unused_for":"`+text+`"}}`)
+		wantProblem(t, r, 422, "validation_failed")
+		if !slices.Equal(r.fields(), []string{"filter.unused_for"}) {
+			t.Errorf("%s: fields %v", text, r.fields())
+		}
 	}
 }

@@ -19,6 +19,7 @@ func newKeyFilter(c *cobra.Command) keyFilter {
 		"api":            f.String("api", "", "API granted to the key"),
 		"tenant":         f.String("tenant", "", "organisation"),
 		"expires_before": f.String("expires-before", "", "RFC 3339 time"),
+		"unused_for":     f.String("unused-for", "", "how long a key was made, and not used, such as 90d or 6mo"),
 	}
 }
 

@@ -311,6 +311,12 @@ func (p *program) load(ctx context.Context, group *errgroup.Group) error {
 	}
 	p.loaded.Store(true)
 	p.log.Info("keys loaded", "took_ms", time.Since(started).Milliseconds())
+	group.Go(func() error {
+		if err := p.install.store.WarmSearch(ctx); err != nil && ctx.Err() == nil {
+			p.log.Warn("the search of keys is not ready; the first one will take longer", "error", err)
+		}
+		return nil
+	})
 	return nil
 }
 

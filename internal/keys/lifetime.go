@@ -102,6 +102,14 @@ func (l Lifetime) End(t time.Time) time.Time {
 	return addMonths(t.UTC(), l.Months).Add(l.For)
 }
 
+// Ago returns the instant that lies so long before t. It is false for never and for a point in time.
+func (l Lifetime) Ago(t time.Time) (time.Time, bool) {
+	if l.Never() || !l.Until.IsZero() {
+		return time.Time{}, false
+	}
+	return addMonths(t.UTC(), -l.Months).Add(-l.For), true
+}
+
 func addMonths(t time.Time, months int) time.Time {
 	if months == 0 {
 		return t

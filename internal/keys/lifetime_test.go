@@ -76,3 +76,20 @@ func TestParseLifetimeRefuses(t *testing.T) {
 		}
 	}
 }
+
+func TestLifetimeAgo(t *testing.T) {
+	now := time.Date(2026, 3, 31, 10, 0, 0, 0, time.UTC)
+	for text, want := range map[string]time.Time{
+		"90d": now.AddDate(0, 0, -90), "12h": now.Add(-12 * time.Hour), "1mo": time.Date(2026, 2, 28, 10, 0, 0, 0, time.UTC), "2y": now.AddDate(-2, 0, 0),
+	} {
+		l, err := ParseLifetime(text)
+		if got, ok := l.Ago(now); err != nil || !ok || !got.Equal(want) {
+			t.Errorf("%s ago: got %v, %t, %v; want %v", text, got, ok, err, want)
+		}
+	}
+	for _, l := range []Lifetime{{}, {Until: now}} {
+		if got, ok := l.Ago(now); ok {
+			t.Errorf("%s ago is %v", l, got)
+		}
+	}
+}

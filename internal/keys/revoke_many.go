@@ -86,7 +86,7 @@ func (e *fieldErrors) many(in *ManyRevocations) {
 		f := in.Filter
 		e.filter("filter.", f)
 		if f.Tenant == "" && f.OwnerID == "" && f.OwnerType == "" && f.Kind == "" && f.API == "" && f.Search == "" &&
-			f.ExpiresBefore.IsZero() && f.Status == "" {
+			f.ExpiresBefore.IsZero() && f.UnusedSince.IsZero() && f.Status == "" {
 			e.add("filter", "selects every key there is; narrow it, if only by tenant")
 		}
 	}

@@ -119,6 +119,7 @@ type CredentialFilter struct {
 	API           APIName
 	Search        string // case-insensitive part of name, id or owner's name
 	ExpiresBefore time.Time
+	UnusedSince   time.Time // neither used nor created after it, as far as checkpoints say
 	Managed       ManagedFilter
 	Sort          string // created_at (default), name, expires_at, updated_at; "-" before it for descending
 	Cursor        string // opaque, from CredentialPage.Next

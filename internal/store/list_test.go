@@ -244,6 +244,10 @@ func testNarrowing(t *testing.T, s keys.Store) {
 		if i%700 == 1 {
 			c.Kind = keys.Client
 		}
+		c.APIs = []keys.APIName{"orders"}
+		if i%1100 == 9 {
+			c.APIs = []keys.APIName{"bills", "orders"}
+		}
 		if i%800 == 3 {
 			c.ExpiresAt = noon.Add(-time.Duration(i) * time.Second)
 		}
@@ -253,7 +257,8 @@ func testNarrowing(t *testing.T, s keys.Store) {
 	for _, f := range []keys.CredentialFilter{
 		{}, {OwnerID: "few"}, {OwnerID: "many"}, {OwnerID: "none"}, {Tenant: "acme"}, {Tenant: "default"}, {Status: keys.Suspended}, {Status: keys.Revoked},
 		{Status: keys.Active}, {Status: keys.Expired}, {Kind: keys.Client}, {Kind: keys.APIKey}, {ExpiresBefore: noon.Add(-time.Hour)}, {Search: "few"},
-		{Search: "many"}, {Search: "name 77"}, {Search: "nothing"}, {Search: "name"}, {Tenant: "default", OwnerID: "few", Status: keys.Active, Search: "name"},
+		{Search: "many"}, {Search: "name 77"}, {Search: "nothing"}, {Search: "name"},
+		{API: "orders"}, {API: "bills"}, {API: "order"}, {API: "bills", Search: "name 1"}, {API: "bills", Search: "many"}, {API: "orders", Search: "few"}, {Tenant: "default", OwnerID: "few", Status: keys.Active, Search: "name"},
 		{Tenant: "acme", Kind: keys.APIKey, Status: keys.Suspended}, {Tenant: "default", Status: keys.Revoked, Kind: keys.Client},
 	} {
 		var want []string
@@ -261,7 +266,7 @@ func testNarrowing(t *testing.T, s keys.Store) {
 			text := strings.ToLower(c.Name + "\n" + string(c.ID) + "\n" + c.Owner.Name)
 			if (f.OwnerID == "" || c.Owner.ID == f.OwnerID) && (f.Tenant == "" || c.Tenant == f.Tenant) && (f.Kind == "" || c.Kind == f.Kind) &&
 				(f.Status == "" || c.StatusAt(noon) == f.Status) && (f.ExpiresBefore.IsZero() || !c.ExpiresAt.IsZero() && c.ExpiresAt.Before(f.ExpiresBefore)) &&
-				strings.Contains(text, f.Search) {
+				strings.Contains(text, f.Search) && (f.API == "" || slices.Contains(c.APIs, f.API)) {
 				want = append(want, string(c.ID))
 			}
 		}

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"strconv"
 	"strings"
 
 	"github.com/uptrace/bun"
@@ -12,14 +11,18 @@ import (
 
 // mostNarrowed is up to how many credentials are picked out first and ordered afterwards. More than so
 // many are met often enough by who walks through all of them in their order.
-const mostNarrowed = 4000
+const mostNarrowed = 2500
 
 // narrow finds the ids of the credentials that one part of the filter selects, if there is a part that
 // selects few: what else the filter asks for is looked at afterwards. The databases' own planners do
 // not know which part that is.
 func (r *reader) narrow(ctx context.Context, f keys.CredentialFilter) (ids []keys.CredentialID, few bool, err error) {
-	if text := fold(f.Search); text != "" && r.index != nil && !strings.Contains(text, "\n") {
-		if ids, few, err := r.index.find(ctx, r.pool, text, mostNarrowed); few || err != nil {
+	what := sought{text: fold(f.Search)}
+	if f.API != "" {
+		what.apis = apisColumn([]keys.APIName{f.API})
+	}
+	if what != (sought{}) && r.index != nil && !strings.Contains(what.text, "\n") {
+		if ids, few, err := r.index.find(ctx, r.pool, what, mostNarrowed); few || err != nil {
 			return ids, few, err
 		}
 	}
@@ -53,6 +56,3 @@ func (r *reader) narrow(ctx context.Context, f keys.CredentialFilter) (ids []key
 
 // unindexed is a text column that no index serves: which way a list is read is settled before.
 func unindexed(column string) bun.Safe { return bun.Safe("(" + column + " || '')") }
-
-// literal writes a number into a query.
-func literal(n keys.Seq) string { return strconv.FormatInt(int64(n), 10) }

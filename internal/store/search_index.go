@@ -6,15 +6,16 @@ import (
 	"database/sql"
 	"slices"
 	"sort"
+	"strconv"
 	"strings"
 	"sync"
 
 	"postern/internal/keys"
 )
 
-// searchIndex holds in memory what a search looks at of each live credential: about 120 bytes of each.
-// It is read from the database at the first search, which takes seconds for a million, and brought up to
-// date before each further one.
+// searchIndex holds in memory, of each live credential, what a search looks at and which APIs it has:
+// about 130 bytes of each. It is read from the database at the first search, or by Store.WarmSearch,
+// which takes seconds for a million, and brought up to date before each further one.
 //
 // Tried before: a scan by the database takes seconds for a million rows; an index of every three
 // characters (SQLite's FTS5 with its trigram tokenizer) made writes ten times as slow, and was left
@@ -28,66 +29,81 @@ type searchIndex struct {
 	// another one, or is gone.
 	ids    []keys.CredentialID
 	starts []int   // where its text begins in texts
-	owners []int32 // which of names its owner is
+	owners []int32 // which of the words its owner's name is
+	apis   []int32 // which of the words its APIs are
 	empty  int
 
-	texts  []byte // of each slot: folded name, line break, folded id, line break
-	names  []string
-	byName map[string]int32
+	texts []byte // of each slot: folded name, line break, folded id, line break
+	words []string
+	known map[string]int32 // the place of each word
 }
 
 const noOwner = -1
 
-// find returns the ids of the credentials that have the folded text in name, id or owner's name, if they
-// are at most so many.
-func (x *searchIndex) find(ctx context.Context, db *sql.DB, text string, most int) (ids []keys.CredentialID, few bool, err error) {
+// sought is what is looked for: both where both are given.
+type sought struct {
+	text string // folded part of a name, id or owner's name
+	apis string // part of the APIs' column
+}
+
+// find returns the ids of the credentials that are looked for, if they are at most so many.
+func (x *searchIndex) find(ctx context.Context, db *sql.DB, what sought, most int) (ids []keys.CredentialID, few bool, err error) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if err := x.refresh(ctx, db); err != nil {
 		return nil, false, err
 	}
 	ids = []keys.CredentialID{}
-	owned := make([]bool, len(x.names))
-	someOwn := false
-	for i, name := range x.names {
-		owned[i] = strings.Contains(name, text)
-		someOwn = someOwn || owned[i]
+	hasText, hasAPI := x.having(what.text), x.having(what.apis)
+	take := func(slot int) bool {
+		if x.owners[slot] != noOwner && hasAPI[x.apis[slot]] {
+			ids = append(ids, x.ids[slot])
+		}
+		return len(ids) <= most
 	}
-	for at := 0; at < len(x.texts); {
-		i := bytes.Index(x.texts[at:], []byte(text))
+	// By the owner's name, which many share; without a text every owner has it.
+	if slices.Contains(hasText, true) {
+		for slot, owner := range x.owners {
+			if owner != noOwner && hasText[owner] && !take(slot) {
+				return nil, false, nil
+			}
+		}
+	}
+	for at := 0; what.text != "" && at < len(x.texts); {
+		i := bytes.Index(x.texts[at:], []byte(what.text))
 		if i < 0 {
 			break
 		}
 		slot := sort.SearchInts(x.starts, at+i+1) - 1
-		if owner := x.owners[slot]; owner != noOwner && !owned[owner] {
-			if len(ids) == most {
-				return nil, false, nil
-			}
-			ids = append(ids, x.ids[slot])
+		if owner := x.owners[slot]; owner != noOwner && !hasText[owner] && !take(slot) {
+			return nil, false, nil
 		}
-		at = len(x.texts)
-		if slot+1 < len(x.starts) {
-			at = x.starts[slot+1]
-		}
-	}
-	for slot, owner := range x.owners {
-		if !someOwn {
-			break
-		}
-		if owner != noOwner && owned[owner] {
-			if len(ids) == most {
-				return nil, false, nil
-			}
-			ids = append(ids, x.ids[slot])
-		}
+		at = x.end(slot)
 	}
 	return ids, true, nil
 }
 
+// having tells of each word whether it has the part.
+func (x *searchIndex) having(part string) []bool {
+	has := make([]bool, len(x.words))
+	for i, word := range x.words {
+		has[i] = strings.Contains(word, part)
+	}
+	return has
+}
+
+// end is where the text of a slot ends.
+func (x *searchIndex) end(slot int) int {
+	if slot+1 < len(x.starts) {
+		return x.starts[slot+1]
+	}
+	return len(x.texts)
+}
+
 // refresh takes in what changed since the last time.
 func (x *searchIndex) refresh(ctx context.Context, db *sql.DB) error {
-	rows, err := db.QueryContext(ctx, "SELECT change_seq, deleted, id, name_key, owner_key FROM credentials WHERE change_seq > "+
-		literal(x.seq)+" ORDER BY change_seq")
+	rows, err := db.QueryContext(ctx, "SELECT change_seq, deleted, id, name_key, owner_key, apis FROM credentials WHERE change_seq > "+
+		strconv.FormatInt(int64(x.seq), 10)+" ORDER BY change_seq")
 	if err != nil {
 		return err
 	}
@@ -96,13 +112,13 @@ func (x *searchIndex) refresh(ctx context.Context, db *sql.DB) error {
 		var seq keys.Seq
 		var deleted int
 		var id keys.CredentialID
-		var name, owner sql.RawBytes
-		if err := rows.Scan(&seq, &deleted, &id, &name, &owner); err != nil {
+		var name, owner, apis sql.RawBytes
+		if err := rows.Scan(&seq, &deleted, &id, &name, &owner, &apis); err != nil {
 			return err
 		}
 		x.remove(id)
 		if deleted == 0 {
-			x.add(id, name, owner)
+			x.add(id, name, owner, apis)
 		}
 		x.seq = seq // one by one: a refresh that is interrupted goes on from here
 	}
@@ -113,20 +129,26 @@ func (x *searchIndex) refresh(ctx context.Context, db *sql.DB) error {
 	return nil
 }
 
-func (x *searchIndex) add(id keys.CredentialID, name, owner []byte) {
+func (x *searchIndex) add(id keys.CredentialID, name, owner, apis []byte) {
 	if x.slots == nil {
-		x.slots, x.byName = map[keys.CredentialID]int32{}, map[string]int32{}
-	}
-	who, known := x.byName[string(owner)]
-	if !known {
-		who = int32(len(x.names))
-		x.names = append(x.names, string(owner))
-		x.byName[x.names[who]] = who
+		x.slots, x.known = map[keys.CredentialID]int32{}, map[string]int32{}
 	}
 	x.slots[id] = int32(len(x.ids))
-	x.ids, x.owners, x.starts = append(x.ids, id), append(x.owners, who), append(x.starts, len(x.texts))
+	x.ids, x.starts = append(x.ids, id), append(x.starts, len(x.texts))
+	x.owners, x.apis = append(x.owners, x.word(owner)), append(x.apis, x.word(apis))
 	x.texts = append(append(x.texts, name...), '\n')
 	x.texts = append(append(x.texts, strings.ToLower(string(id))...), '\n')
+}
+
+// word returns the place of a word that many credentials share.
+func (x *searchIndex) word(b []byte) int32 {
+	place, known := x.known[string(b)]
+	if !known {
+		place = int32(len(x.words))
+		x.words = append(x.words, string(b))
+		x.known[x.words[place]] = place
+	}
+	return place
 }
 
 func (x *searchIndex) remove(id keys.CredentialID) {
@@ -147,13 +169,17 @@ func (x *searchIndex) compact() {
 		if x.owners[slot] == noOwner {
 			continue
 		}
-		end := len(x.texts)
-		if slot+1 < len(x.starts) {
-			end = x.starts[slot+1]
-		}
-		name := x.texts[x.starts[slot] : end-len(id)-2]
-		fresh.add(id, name, []byte(x.names[x.owners[slot]]))
+		name := x.texts[x.starts[slot] : x.end(slot)-len(id)-2]
+		fresh.add(id, name, []byte(x.words[x.owners[slot]]), []byte(x.words[x.apis[slot]]))
 	}
-	x.slots, x.ids, x.starts, x.owners, x.empty = fresh.slots, fresh.ids, fresh.starts, fresh.owners, 0
-	x.texts, x.names, x.byName = slices.Clip(fresh.texts), fresh.names, fresh.byName
+	x.slots, x.ids, x.starts, x.owners, x.apis, x.empty = fresh.slots, fresh.ids, fresh.starts, fresh.owners, fresh.apis, 0
+	x.texts, x.words, x.known = slices.Clip(fresh.texts), fresh.words, fresh.known
+}
+
+// WarmSearch reads what a search needs ahead of the first one, which would have to wait for it.
+func (s *Store) WarmSearch(ctx context.Context) error {
+	x := s.index
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return s.fail(ctx, "read what is searched", x.refresh(ctx, s.pool))
 }
