@@ -7,7 +7,7 @@ import (
 )
 
 const editUserDoc = "Changes what is given. Everybody may change his own name and, after POST /v1/session/confirm, his own password, which ends all his sessions; " +
-	"the rest takes users.manage. Disabling a person ends his sessions; the last administrator cannot be disabled."
+	"the rest takes users.manage. Disabling a person ends his sessions and the tokens that act as him; his keys keep working. The last administrator cannot be disabled."
 
 type editUserInput struct {
 	ID      string `path:"id" pattern:"^usr_[0-9A-Za-z]{12}$" patternDescription:"the id of a user" doc:"The person's id." example:"usr_8Kd2mXk0aVbR"`

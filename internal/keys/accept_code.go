@@ -29,7 +29,7 @@ func (r *Registry) AcceptCode(ctx context.Context, code, password Secret, from C
 	if err := wrong.refusal(); err != nil {
 		return User{}, err
 	}
-	hash, err := r.passwords.hash(ctx, password)
+	hash, err := r.passwords.hash(ctx, password, from.Address)
 	if errors.Is(err, errBusy) {
 		return User{}, busy()
 	}

@@ -83,7 +83,7 @@ func (r *Registry) newPassword(ctx context.Context, a Actor, id UserID, in UserE
 	if err := wrong.refusal(); err != nil {
 		return "", err
 	}
-	hash, err := r.passwords.hash(ctx, *in.Password)
+	hash, err := r.passwords.hash(ctx, *in.Password, a.Address)
 	if errors.Is(err, errBusy) {
 		return "", busy()
 	}

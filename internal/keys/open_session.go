@@ -71,13 +71,16 @@ func (r *Registry) checkPassword(ctx context.Context, email string, u *User, pas
 		}
 	}
 	if err := r.wait(ctx, delay); err != nil {
-		return err
+		return err // it stays counted: to hang up must not be a way to guess faster
 	}
 	hash := ""
 	if u != nil && !u.Disabled {
 		hash = u.Password
 	}
-	right, err := r.passwords.matches(ctx, password, hash)
+	right, err := r.passwords.matches(ctx, password, hash, from.Address)
+	if err != nil {
+		r.tries.unlooked(account, from.Address)
+	}
 	if errors.Is(err, errBusy) {
 		return busy()
 	}

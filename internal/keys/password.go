@@ -7,8 +7,11 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"net/netip"
 	"runtime"
 	"strings"
+	"sync"
+	"time"
 	"unicode/utf8"
 
 	"golang.org/x/crypto/argon2"
@@ -30,8 +33,12 @@ const (
 	longestPassword  = 200
 )
 
-// passwordQueue is how many may wait while others are checked; each that is checked takes 19 MiB.
-const passwordQueue = 64
+// How many passwords may be checked or wait for it: each that is checked takes 19 MiB. One network gets
+// a small share, so that nobody can keep everybody else from signing in.
+const (
+	passwordQueue = 64
+	networkShare  = 4
+)
 
 // errBusy says that too many passwords are being checked at once.
 var errBusy = errors.New("too many passwords are being checked")
@@ -39,40 +46,65 @@ var errBusy = errors.New("too many passwords are being checked")
 // passwords hashes and checks, a bounded number at a time so that a flood of sign-ins takes neither
 // all memory nor all cores. It is safe for concurrent use.
 type passwords struct {
-	running chan struct{}
-	waiting chan struct{}
-	nobody  string // hash of a password that nobody has, for accounts that do not exist
+	running  chan struct{}
+	mu       sync.Mutex
+	networks map[netip.Addr]int // running and waiting
+	all      int
+	nobody   string // hash of a password that nobody has, for accounts that do not exist
 }
 
 func newPasswords() *passwords {
 	p := &passwords{
-		running: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)),
-		waiting: make(chan struct{}, passwordQueue),
+		running:  make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)),
+		networks: map[netip.Addr]int{},
 	}
 	// No password has this hash: all that matters is that checking one against it takes as long.
 	p.nobody = phc(make([]byte, argonSalt), make([]byte, argonKey))
 	return p
 }
 
-// enter waits for a turn; errBusy when too many wait already, or the context's error.
-func (p *passwords) enter(ctx context.Context) (leave func(), err error) {
-	select {
-	case p.waiting <- struct{}{}:
-	default:
+// enter waits for a turn, first come, first served; errBusy when too many wait already, in all or of
+// the client's network, or the context's error.
+func (p *passwords) enter(ctx context.Context, client netip.Addr) (leave func(), err error) {
+	network := ClientNetwork(client)
+	if !p.join(network) {
 		return nil, errBusy
 	}
-	defer func() { <-p.waiting }()
 	select {
 	case p.running <- struct{}{}:
-		return func() { <-p.running }, nil
+		return func() {
+			<-p.running
+			p.part(network)
+		}, nil
 	case <-ctx.Done():
+		p.part(network)
 		return nil, ctx.Err()
 	}
 }
 
+func (p *passwords) join(network netip.Addr) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.all >= passwordQueue || p.networks[network] >= networkShare {
+		return false
+	}
+	p.all++
+	p.networks[network]++
+	return true
+}
+
+func (p *passwords) part(network netip.Addr) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.all--
+	if p.networks[network]--; p.networks[network] == 0 {
+		delete(p.networks, network)
+	}
+}
+
 // hash makes the PHC string of a password.
-func (p *passwords) hash(ctx context.Context, password Secret) (string, error) {
-	leave, err := p.enter(ctx)
+func (p *passwords) hash(ctx context.Context, password Secret, client netip.Addr) (string, error) {
+	leave, err := p.enter(ctx, client)
 	if err != nil {
 		return "", err
 	}
@@ -84,8 +116,8 @@ func (p *passwords) hash(ctx context.Context, password Secret) (string, error) {
 
 // matches tells whether a password is the one of a PHC string. "" is the hash of nobody's password, and
 // costs as much as any.
-func (p *passwords) matches(ctx context.Context, password Secret, hash string) (bool, error) {
-	leave, err := p.enter(ctx)
+func (p *passwords) matches(ctx context.Context, password Secret, hash string, client netip.Addr) (bool, error) {
+	leave, err := p.enter(ctx, client)
 	if err != nil {
 		return false, err
 	}
@@ -157,6 +189,6 @@ func busy() *Refusal {
 		Code:       TooManyFailuresHere,
 		Detail:     "Too many people are signing in at this moment.",
 		Hint:       "Try again in a second.",
-		RetryAfter: 1e9,
+		RetryAfter: time.Second,
 	}
 }

@@ -2,9 +2,12 @@ package keys_test
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -395,5 +398,45 @@ func TestOwnPassword(t *testing.T) {
 	}
 	if err := w.signIn(bob.Email, "another password", here); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestFailedSignInsOfTheLastMinute are written when the program ends.
+func TestFailedSignInsOfTheLastMinute(t *testing.T) {
+	w := newTown(t)
+	ada := w.person("ada", "default")
+	want(t, w.signIn(ada.Email, "wrong password 1", here), keys.SignInRequired)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := w.registry.RecordFailedSignIns(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.actions("default", string(ada.ID)); !slices.Contains(got, "session.refused") {
+		t.Errorf("audit: %v", got)
+	}
+}
+
+// TestSignInAtOnce lets many guess one account at the same time: together they have no more tries.
+func TestSignInAtOnce(t *testing.T) {
+	w := newTown(t)
+	ada := w.person("ada", "default")
+	var wg sync.WaitGroup
+	var looked atomic.Int64
+	elsewhere := keys.Caller{Address: netip.MustParseAddr("198.51.100.1")}
+	for range 40 {
+		wg.Go(func() {
+			err := w.signIn(ada.Email, "wrong password 1", here)
+			var refusal *keys.Refusal
+			if errors.As(err, &refusal) && refusal.Code == keys.SignInRequired {
+				looked.Add(1)
+			}
+		})
+	}
+	wg.Wait()
+	if n := looked.Load(); n == 0 || n > 5 {
+		t.Errorf("%d tries were looked at, want 1 to 5", n)
+	}
+	if err := w.signIn(ada.Email, goodPassword, elsewhere); err != nil {
+		t.Errorf("from elsewhere: %v", err)
 	}
 }

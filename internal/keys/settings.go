@@ -181,13 +181,13 @@ func (r *Registry) ChangeSettings(ctx context.Context, a Actor, id TenantID, in 
 func (r *Registry) applySettings(s TenantSettings, in SettingsChange) (TenantSettings, []SettingName, fieldErrors) {
 	var touched []SettingName
 	wrong := append(fieldErrors(nil), in.Wrong...)
-	set(&s.KeysEnabled, in.KeysEnabled, SettingKeysEnabled, &touched)
-	set(&s.DefaultPlan, in.DefaultPlan, SettingDefaultPlan, &touched)
-	set(&s.MaxKeysPerTenant, in.MaxKeysPerTenant, SettingMaxKeysPerTenant, &touched)
-	set(&s.MaxKeysPerUser, in.MaxKeysPerUser, SettingMaxKeysPerUser, &touched)
-	set(&s.DefaultExpiry, in.DefaultExpiry, SettingDefaultExpiry, &touched)
-	set(&s.MaxExpiry, in.MaxExpiry, SettingMaxExpiry, &touched)
-	set(&s.NameRequired, in.NameRequired, SettingNameRule, &touched)
+	overwrite(&s.KeysEnabled, in.KeysEnabled, SettingKeysEnabled, &touched)
+	overwrite(&s.DefaultPlan, in.DefaultPlan, SettingDefaultPlan, &touched)
+	overwrite(&s.MaxKeysPerTenant, in.MaxKeysPerTenant, SettingMaxKeysPerTenant, &touched)
+	overwrite(&s.MaxKeysPerUser, in.MaxKeysPerUser, SettingMaxKeysPerUser, &touched)
+	overwrite(&s.DefaultExpiry, in.DefaultExpiry, SettingDefaultExpiry, &touched)
+	overwrite(&s.MaxExpiry, in.MaxExpiry, SettingMaxExpiry, &touched)
+	overwrite(&s.NameRequired, in.NameRequired, SettingNameRule, &touched)
 	s.SecretVisibility = setKinds(s.SecretVisibility, in.SecretVisibility, SettingSecretVisibility, &touched)
 	s.OwnerOf = setKinds(s.OwnerOf, in.OwnerOf, SettingOwner, &touched)
 	cat := r.catalog.Load()
@@ -215,7 +215,7 @@ func (r *Registry) applySettings(s TenantSettings, in SettingsChange) (TenantSet
 	return s, touched, wrong
 }
 
-func set[T any](to **T, c SettingChange[T], name SettingName, touched *[]SettingName) {
+func overwrite[T any](to **T, c SettingChange[T], name SettingName, touched *[]SettingName) {
 	if !c.Set {
 		return
 	}
@@ -225,7 +225,7 @@ func set[T any](to **T, c SettingChange[T], name SettingName, touched *[]Setting
 	}
 }
 
-// setKinds is set for a setting that has a value for each kind. The map it is given stays as it is.
+// setKinds is overwrite for a setting that has a value for each kind. The map it is given stays as it is.
 func setKinds[T any](m map[Kind]T, c map[Kind]SettingChange[T], name SettingName, touched *[]SettingName) map[Kind]T {
 	out := map[Kind]T{}
 	for k, v := range m {

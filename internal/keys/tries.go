@@ -76,6 +76,21 @@ func (t *tries) succeeded(account Digest, client netip.Addr) {
 	t.accounts[account] = all
 }
 
+// unlooked takes back a try that nobody looked at.
+func (t *tries) unlooked(account Digest, client netip.Addr) {
+	pair := triedPair{account, ClientNetwork(client)}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if c := t.pairs[pair]; c.n > 0 {
+		c.n--
+		t.pairs[pair] = c
+	}
+	if c := t.accounts[account]; c.n > 0 {
+		c.n--
+		t.accounts[account] = c
+	}
+}
+
 // current is the count that still holds.
 func current(c tried, now time.Time) tried {
 	if age := now.Sub(c.since); c.n == 0 || age >= triesWindow || age < 0 {
