@@ -21,6 +21,7 @@ type fakeStore struct {
 	tokens      map[TokenID]Token
 	audit       map[string][]AuditEntry
 	meta        map[string][]byte
+	uses        []LastUse
 	changed     map[any]Seq // by CredentialID or TenantID
 	moved       chan struct{}
 
@@ -588,4 +589,26 @@ func refused(t *testing.T, err error, want RefusalCode) *Refusal {
 		t.Fatalf("got refusal %v, want code %s", r, want)
 	}
 	return r
+}
+
+func (s *fakeStore) AuditHeads(context.Context) ([]AuditEntry, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var heads []AuditEntry
+	for _, chain := range slices.Sorted(maps.Keys(s.audit)) {
+		heads = append(heads, s.audit[chain][len(s.audit[chain])-1])
+	}
+	return heads, s.fail
+}
+
+func (s *fakeStore) LastUses(_ context.Context, ids []CredentialID) ([]LastUse, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var uses []LastUse
+	for _, u := range s.uses {
+		if slices.Contains(ids, u.Credential) {
+			uses = append(uses, u)
+		}
+	}
+	return uses, s.fail
 }

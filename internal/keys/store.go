@@ -76,6 +76,11 @@ type Reader interface {
 	AuditHead(ctx context.Context, chain string) (AuditEntry, error)
 	// AuditEntries returns entries of a chain with Seq > after, oldest first, at most max.
 	AuditEntries(ctx context.Context, chain string, after int64, max int) ([]AuditEntry, error)
+	// AuditHeads returns the last entry of every chain, ordered by chain.
+	AuditHeads(ctx context.Context) ([]AuditEntry, error)
+	// LastUses returns what checkpoints say of these credentials, see CheckpointStore; those that
+	// were never used are left out.
+	LastUses(ctx context.Context, ids []CredentialID) ([]LastUse, error)
 	// Meta returns an installation-wide value (schema-independent facts such as the pepper
 	// canary), or ErrNotFound.
 	Meta(ctx context.Context, name string) ([]byte, error)
@@ -111,6 +116,7 @@ type CredentialFilter struct {
 	API           APIName
 	Search        string // case-insensitive part of name, id or owner's name
 	ExpiresBefore time.Time
+	UnusedSince   time.Time // neither used nor created after it, as far as checkpoints say
 	Managed       ManagedFilter
 	Sort          string // created_at (default), name, expires_at, updated_at; "-" before it for descending
 	Cursor        string // opaque, from CredentialPage.Next

@@ -39,6 +39,7 @@ func testStore(t *testing.T, open func(t *testing.T) keys.Store) {
 		{"Update", testUpdate},
 		{"Changes", testChanges},
 		{"Load", testLoad},
+		{"Checkpoint", testCheckpoint},
 	} {
 		t.Run(part.name, func(t *testing.T) { part.test(t, open) })
 	}
