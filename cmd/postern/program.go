@@ -34,6 +34,7 @@ type program struct {
 	directory *keys.Directory
 	registry  *keys.Registry // nil with store: none
 	limiter   *limiter.Local
+	saved     *checkpoints
 	gateway   *gateway.Gateway
 	admin     *http.Server
 	probes    *http.Server
@@ -78,7 +79,8 @@ func build(ctx context.Context, cfg *config.Config, s session, messages io.Write
 	}
 	registerProcess(metrics, p.directory)
 
-	p.limiter = limiter.NewLocal(limiter.LocalOptions{})
+	p.limiter = limiter.NewLocal(limiter.LocalOptions{Track: true})
+	p.saved = newCheckpoints(p.limiter, p.directory, p.install.checkpoints(cfg), p.log)
 	policy, err := gatewayPolicy(cfg)
 	if err != nil {
 		return p, err
@@ -86,7 +88,8 @@ func build(ctx context.Context, cfg *config.Config, s session, messages io.Write
 	if p.gateway, err = gateway.New(gateway.Options{
 		Policy: policy, Directory: p.directory, Limiter: p.limiter, Format: p.install.format,
 		Log: p.log, Access: newAccessLogger(p.access, cfg.Log.Format, level, s.terminal), Metrics: metrics,
-		Drain: gateway.Drain{Delay: cfg.Drain.Delay, Timeout: cfg.Drain.Timeout},
+		Drain:      gateway.Drain{Delay: cfg.Drain.Delay, Timeout: cfg.Drain.Timeout},
+		AddressKey: p.install.vault.AddressKey(),
 	}); err != nil {
 		return p, err
 	}
@@ -203,6 +206,10 @@ func (p *program) serve(ctx, cut context.Context) error {
 		if err := p.load(work, group); err != nil {
 			return err
 		}
+		group.Go(func() error {
+			p.saved.run(work)
+			return nil
+		})
 		p.log.Info("serving", "gateway", p.gatewayListener.Addr().String(), "admin", addressOf(p.adminListener), "version", buildVersion())
 		close(p.serving)
 		return p.gateway.Serve(p.gatewayListener, p.gatewayTLS)
@@ -235,7 +242,19 @@ func (p *program) serve(ctx, cut context.Context) error {
 	if errors.Is(err, context.Canceled) {
 		err = nil
 	}
-	return errors.Join(err, drained, p.close())
+	return errors.Join(err, drained, p.saveLast(), p.close())
+}
+
+// saveLast writes the last checkpoint, when nothing is admitted any more: after a clean stop nothing
+// is forgotten.
+func (p *program) saveLast() error {
+	const patience = 10 * time.Second
+	if !p.loaded.Load() {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	return p.saved.save(ctx)
 }
 
 // serveControl serves the admin or probes listener until it is closed.
@@ -281,6 +300,9 @@ func (p *program) stopControl(cut context.Context) {
 // load brings every credential into memory, and the declared ones up to date, before the first
 // request is answered.
 func (p *program) load(ctx context.Context, group *errgroup.Group) error {
+	if err := p.saved.restore(ctx); err != nil {
+		return err
+	}
 	if p.registry == nil {
 		if err := p.directory.LoadDeclared(p.cfg.Declared()); err != nil {
 			return fmt.Errorf("load declared keys: %w", err)
@@ -311,11 +333,14 @@ func (p *program) Ready() error {
 
 // Degraded implements admin.Health.
 func (p *program) Degraded() []string {
+	var degraded []string
+	if problem := p.saved.degraded(); problem != "" {
+		degraded = append(degraded, problem)
+	}
 	if p.registry == nil {
-		return nil
+		return degraded
 	}
 	const late = 5 * time.Second
-	var degraded []string
 	stats := p.directory.Stats(time.Now())
 	if stats.Lag > late {
 		degraded = append(degraded, fmt.Sprintf("the database was last read %s ago; keys changed since are not known yet", stats.Lag.Round(time.Second)))

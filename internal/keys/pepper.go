@@ -26,6 +26,7 @@ type pepper struct {
 	row     *macKey
 	audit   *macKey
 	canary  string
+	address []byte // see Vault.AddressKey
 }
 
 // newPepper derives the keys by HKDF-Expand (RFC 5869); the pepper is uniformly random, so Extract
@@ -36,16 +37,19 @@ func newPepper(version uint32, secret []byte) (*pepper, error) {
 	for _, use := range []struct {
 		label string
 		key   **macKey
-	}{{"postern row", &p.row}, {"postern audit", &p.audit}, {"postern canary", nil}} {
+	}{{"postern row", &p.row}, {"postern audit", &p.audit}, {"postern canary", nil}, {"postern address", nil}} {
 		key, err := hkdf.Expand(sha256.New, secret, use.label, sha256.Size)
 		if err != nil {
 			return nil, fmt.Errorf("derive key %q: %w", use.label, err)
 		}
-		if use.key == nil {
+		switch use.label {
+		case "postern canary":
 			canary = key
-			continue
+		case "postern address":
+			p.address = key
+		default:
+			*use.key = newMACKey(key)
 		}
-		*use.key = newMACKey(key)
 	}
 	p.canary = fmt.Sprintf("%d:%s", version, hex.EncodeToString(canary))
 	return p, nil

@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/tink-crypto/tink-go/v2/aead"
 	"github.com/tink-crypto/tink-go/v2/insecurecleartextkeyset"
@@ -84,6 +85,11 @@ func (v *Vault) DigestHash(sum [sha256.Size]byte) Digest { return v.peppers[0].d
 
 // PepperVersion is the version of the current pepper, the one that Digest uses.
 func (v *Vault) PepperVersion() uint32 { return v.peppers[0].version }
+
+// AddressKey keys the names under which client addresses are counted, so that neither a checkpoint
+// nor a shared store tells an address, and the names are the same after a restart. With a new pepper
+// they change: addresses then begin their windows and periods anew.
+func (v *Vault) AddressKey() []byte { return slices.Clone(v.peppers[0].address) }
 
 // Canary is what the store remembers to recognise the pepper. It tells nothing about it.
 func (v *Vault) Canary() []byte { return []byte(v.peppers[0].canary) }
