@@ -229,8 +229,8 @@ func shapeOf(op *huma.Operation, schemas huma.Registry) inputShape {
 	return shape
 }
 
-// collect notes the field names of the object at a path and of objects directly inside it. None of
-// our types holds itself or a list of objects in an input.
+// collect notes the field names of the object at a path and of objects inside it; those in lists
+// under path[]. None of our types holds itself.
 func (shape *inputShape) collect(at string, s *huma.Schema, schemas huma.Registry) {
 	for s.Ref != "" {
 		s = schemas.SchemaFromRef(s.Ref)
@@ -238,6 +238,9 @@ func (shape *inputShape) collect(at string, s *huma.Schema, schemas huma.Registr
 	for name, property := range s.Properties {
 		shape.fields[at] = append(shape.fields[at], name)
 		shape.collect(join(at, name), property, schemas)
+		if property.Items != nil {
+			shape.collect(join(at, name)+"[]", property.Items, schemas)
+		}
 	}
 	slices.Sort(shape.fields[at])
 }

@@ -33,6 +33,8 @@ type fakeRegistry struct {
 	askedTok keys.NewToken
 	actor    keys.Actor // of the last call
 	reason   string
+	imported []keys.ImportKey
+	dryRun   bool
 }
 
 var _ Registry = (*fakeRegistry)(nil)

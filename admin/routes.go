@@ -57,6 +57,16 @@ func (s *server) keyRoutes() []route {
 	}
 }
 
+// importPath may carry a larger body than others, see bodyLimit.
+const importPath = "/v1/keys/import"
+
+// importRoutes take over keys of other gateways.
+func (s *server) importRoutes() []route {
+	return []route{
+		{http.MethodPost, importPath, "import-keys", needs(keys.KeysGenerateAny), act(s.importKeys), "Import keys", importKeysDoc},
+	}
+}
+
 // documentRoutes are what tells a newcomer where he is.
 func (s *server) documentRoutes() []route {
 	return []route{

@@ -37,6 +37,7 @@ func New(o Options) (http.Handler, error) {
 	routes = append(routes, s.documentRoutes()...)
 	if o.Registry != nil {
 		routes = append(routes, s.keyRoutes()...)
+		routes = append(routes, s.importRoutes()...)
 	}
 	if s.document, err = mount(s, routes); err != nil {
 		return nil, fmt.Errorf("build admin API: %w", err)
@@ -114,8 +115,8 @@ func (s *server) serve(w http.ResponseWriter, r *http.Request) {
 		writeProblem(w, r, &problem{code: crossOrigin, detail: "A page of another origin may not change anything here."})
 		return
 	}
-	if r.ContentLength > maxBody {
-		writeProblem(w, r, bodyTooLarge())
+	if limit := bodyLimit(r); r.ContentLength > limit {
+		writeProblem(w, r, bodyTooLarge(limit))
 		return
 	}
 	// ServeMux would redirect an unclean path; a client that sends one is mistaken, and a
