@@ -22,6 +22,7 @@ type Registry interface {
 	RevokeToken(ctx context.Context, a keys.Actor, id keys.TokenID) (keys.Token, error)
 	Tokens(ctx context.Context, a keys.Actor, f keys.TokenFilter) (keys.TokenPage, error)
 	Importer
+	AuditTrail
 	Now() time.Time
 }
 

@@ -38,6 +38,7 @@ func New(o Options) (http.Handler, error) {
 	if o.Registry != nil {
 		routes = append(routes, s.keyRoutes()...)
 		routes = append(routes, s.importRoutes()...)
+		routes = append(routes, s.auditRoutes()...)
 	}
 	if s.document, err = mount(s, routes); err != nil {
 		return nil, fmt.Errorf("build admin API: %w", err)
@@ -90,6 +91,7 @@ func (s *server) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	defer func() {
 		if v := recover(); v != nil {
 			if v == http.ErrAbortHandler {
+				s.log(r, c, w.status, start)
 				panic(v)
 			}
 			c.cause = fmt.Errorf("panic: %v\n%s", v, debug.Stack())

@@ -4,8 +4,11 @@ import (
 	"context"
 	"crypto/hmac"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 )
 
 // AuditHead says where an audit chain ends, so that entries cut off its end are missed. Without the
@@ -25,16 +28,18 @@ func (h AuditHead) encode() []byte {
 	return append(binary.BigEndian.AppendUint64(nil, uint64(h.Count)), h.Hash[:]...)
 }
 
-// decodeAuditHead reads what encode made; anything else ends nowhere that exists.
-func decodeAuditHead(chain string, b []byte) AuditHead {
-	h := AuditHead{Chain: chain}
-	if len(b) == 8+len(h.Hash) {
-		h.Count, h.Hash = int64(binary.BigEndian.Uint64(b)), RowMAC(b[8:])
+// decodeAuditHead reads what encode made; ok is false for anything else.
+func decodeAuditHead(chain string, b []byte) (h AuditHead, ok bool) {
+	h = AuditHead{Chain: chain}
+	if len(b) != 8+len(h.Hash) {
+		return h, false
 	}
-	return h
+	h.Count, h.Hash = int64(binary.BigEndian.Uint64(b)), RowMAC(b[8:])
+	return h, h.Count > 0
 }
 
-// storedHead returns the head that the store keeps of a chain; ok is false when it keeps none.
+// storedHead returns the head that the store keeps of a chain; ok is false when it keeps none that
+// could be one.
 func (r *Registry) storedHead(ctx context.Context, chain string) (h AuditHead, ok bool, err error) {
 	b, err := r.store.Meta(ctx, auditHeadName(chain))
 	if errors.Is(err, ErrNotFound) {
@@ -43,7 +48,8 @@ func (r *Registry) storedHead(ctx context.Context, chain string) (h AuditHead, o
 	if err != nil {
 		return AuditHead{}, false, r.failure("read the head of an audit chain", err)
 	}
-	return decodeAuditHead(chain, b), true, nil
+	h, ok = decodeAuditHead(chain, b)
+	return h, ok, nil
 }
 
 // SealAuditHead makes the head of a chain that ends with the entry of this number and MAC.
@@ -68,5 +74,18 @@ func (p *pepper) auditHead(chain string, count int64, last RowMAC) RowMAC {
 	})
 }
 
-// String writes the head as verification takes it: chain:count:hash.
-func (h AuditHead) String() string { return fmt.Sprintf("%s:%d:%x", h.Chain, h.Count, h.Hash[:]) }
+// String writes the head as ParseAuditHead takes it, count:hash.
+func (h AuditHead) String() string { return fmt.Sprintf("%d:%x", h.Count, h.Hash[:]) }
+
+// ParseAuditHead reads count:hash of a chain that is named elsewhere.
+func ParseAuditHead(text string) (AuditHead, error) {
+	count, hash, _ := strings.Cut(text, ":")
+	n, err := strconv.ParseInt(count, 10, 64)
+	b, bad := hex.DecodeString(hash)
+	var h AuditHead
+	if err != nil || n < 1 || bad != nil || len(b) != len(h.Hash) {
+		return h, errors.New("is no head; write count:hash, as in the last line of an export")
+	}
+	h.Count, h.Hash = n, RowMAC(b)
+	return h, nil
+}

@@ -9,6 +9,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -186,17 +188,44 @@ func TestKillLosesNoAcknowledgedWrite(t *testing.T) {
 	}
 }
 
-// twoMigrations are the real ones and one more that is killed halfway.
-func twoMigrations(t interface{ Fatal(...any) }, second string) fs.FS {
+// nextMigrations are the real ones and one more.
+func nextMigrations(t interface{ Fatal(...any) }, second string) fs.FS {
 	own, err := sqliteDialect().migrations()
 	if err != nil {
 		t.Fatal(err)
 	}
-	first, err := fs.ReadFile(own, "0001_first.sql")
+	all := fstest.MapFS{}
+	names, err := fs.Glob(own, "*.sql")
 	if err != nil {
 		t.Fatal(err)
 	}
-	return fstest.MapFS{"0001_first.sql": {Data: first}, "0002_second.sql": {Data: []byte("-- +goose Up\n" + second)}}
+	for _, name := range names {
+		text, err := fs.ReadFile(own, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all[name] = &fstest.MapFile{Data: text}
+	}
+	all[fmt.Sprintf("%04d_next.sql", ownVersion(t)+1)] = &fstest.MapFile{Data: []byte("-- +goose Up\n" + second)}
+	return all
+}
+
+// ownVersion is the schema's version that this program makes.
+func ownVersion(t interface{ Fatal(...any) }) int {
+	own, err := sqliteDialect().migrations()
+	if err != nil {
+		t.Fatal(err)
+	}
+	names, err := fs.Glob(own, "*.sql")
+	if err != nil || len(names) == 0 {
+		t.Fatal("no migrations", err)
+	}
+	number, _, _ := strings.Cut(slices.Max(names), "_")
+	version, err := strconv.Atoi(number)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return version
 }
 
 const goodSecond = "CREATE TABLE half (n INTEGER NOT NULL);\nINSERT INTO half (n) VALUES (1);\n"
@@ -219,5 +248,5 @@ func migrateAndDie(path string) error {
 		return err
 	}
 	r := reader{dialect: p.dialect, log: discard, closed: new(atomic.Bool)}
-	return r.migrate(context.Background(), p.write, twoMigrations(fatal{}, goodSecond+"SELECT die();\n"))
+	return r.migrate(context.Background(), p.write, nextMigrations(fatal{}, goodSecond+"SELECT die();\n"))
 }

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"fmt"
 	"io/fs"
 	"path/filepath"
 	"strings"
@@ -35,8 +36,8 @@ func TestMigrateForward(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if version, err := migrateTo(t, path, twoMigrations(t, goodSecond)); version != 2 || err != nil {
-		t.Fatalf("got version %d, %v, want 2", version, err)
+	if version, err := migrateTo(t, path, nextMigrations(t, goodSecond)); version != ownVersion(t)+1 || err != nil {
+		t.Fatalf("got version %d, %v, want %d", version, err, ownVersion(t)+1)
 	}
 	// One ahead: this program still works with it.
 	s = openAt(t, path)
@@ -50,16 +51,17 @@ func TestMigrateForward(t *testing.T) {
 
 func TestNewerSchemaIsRefused(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "postern.db")
-	fsys := twoMigrations(t, goodSecond).(fstest.MapFS)
-	fsys["0003_third.sql"] = &fstest.MapFile{Data: []byte("-- +goose Up\nCREATE TABLE third (n INTEGER);\n")}
-	if version, err := migrateTo(t, path, fsys); version != 3 || err != nil {
-		t.Fatalf("got version %d, %v, want 3", version, err)
+	fsys := nextMigrations(t, goodSecond).(fstest.MapFS)
+	own := ownVersion(t)
+	fsys[fmt.Sprintf("%04d_third.sql", own+2)] = &fstest.MapFile{Data: []byte("-- +goose Up\nCREATE TABLE third (n INTEGER);\n")}
+	if version, err := migrateTo(t, path, fsys); version != own+2 || err != nil {
+		t.Fatalf("got version %d, %v, want %d", version, err, own+2)
 	}
 	_, err := Open(t.Context(), "sqlite:"+path, Options{})
 	if err == nil {
 		t.Fatal("got no error for a schema two versions ahead")
 	}
-	for _, part := range []string{"version 3", "up to 2", "newer release", "backup"} {
+	for _, part := range []string{fmt.Sprintf("version %d", own+2), fmt.Sprintf("up to %d", own+1), "newer release", "backup"} {
 		if !strings.Contains(err.Error(), part) {
 			t.Errorf("got error %q, want it to say %q", err, part)
 		}
@@ -68,11 +70,11 @@ func TestNewerSchemaIsRefused(t *testing.T) {
 
 func TestFailedMigrationLeavesNoHalf(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "postern.db")
-	version, err := migrateTo(t, path, twoMigrations(t, goodSecond+"INSERT INTO nowhere (n) VALUES (1);\n"))
+	version, err := migrateTo(t, path, nextMigrations(t, goodSecond+"INSERT INTO nowhere (n) VALUES (1);\n"))
 	if err == nil || !strings.Contains(err.Error(), "nowhere") {
 		t.Errorf("got error %v, want one that names the table", err)
 	}
-	wholeFirst(t, path, version)
+	wholeOwn(t, path, version)
 }
 
 func TestKillInMigrationLeavesNoHalf(t *testing.T) {
@@ -88,7 +90,7 @@ func TestKillInMigrationLeavesNoHalf(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wholeFirst(t, path, version)
+	wholeOwn(t, path, version)
 }
 
 func mustMigrations(t *testing.T) fs.FS {
@@ -100,12 +102,12 @@ func mustMigrations(t *testing.T) fs.FS {
 	return fsys
 }
 
-// wholeFirst checks that the first migration is there as a whole and nothing of the second, and
-// that the second can be made up for.
-func wholeFirst(t *testing.T, path string, version int) {
+// wholeOwn checks that our own migrations are there as a whole and nothing of the next, and
+// that the next can be made up for.
+func wholeOwn(t *testing.T, path string, version int) {
 	t.Helper()
-	if version != 1 {
-		t.Errorf("got version %d, want 1", version)
+	if version != ownVersion(t) {
+		t.Errorf("got version %d, want %d", version, ownVersion(t))
 	}
 	s := openAt(t, path)
 	var tables int
@@ -118,7 +120,7 @@ func wholeFirst(t *testing.T, path string, version int) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if version, err := migrateTo(t, path, twoMigrations(t, goodSecond)); version != 2 || err != nil {
-		t.Errorf("made up for: got version %d, %v, want 2", version, err)
+	if version, err := migrateTo(t, path, nextMigrations(t, goodSecond)); version != ownVersion(t)+1 || err != nil {
+		t.Errorf("made up for: got version %d, %v, want %d", version, err, ownVersion(t)+1)
 	}
 }
