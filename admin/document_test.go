@@ -100,7 +100,7 @@ func TestDocumentListsExactlyTheRouteTable(t *testing.T) {
 		}
 	}
 	srv := s.handler.(*server)
-	routes := slices.Concat(srv.probeRoutes(), srv.documentRoutes(), srv.keyRoutes())
+	routes := slices.Concat(srv.probeRoutes(), srv.documentRoutes(), srv.keyRoutes(), srv.importRoutes(), srv.auditRoutes())
 	var table []string
 	for _, rt := range routes {
 		path := strings.TrimSuffix(rt.path, "{$}")

@@ -33,6 +33,12 @@ type fakeRegistry struct {
 	askedTok keys.NewToken
 	actor    keys.Actor // of the last call
 	reason   string
+	imported []keys.ImportKey
+	dryRun   bool
+
+	auditFilter keys.AuditFilter
+	auditFormat string
+	expected    *keys.AuditHead
 }
 
 var _ Registry = (*fakeRegistry)(nil)
@@ -62,7 +68,7 @@ func newFake() *fakeRegistry {
 		cap:    1000,
 		actors: map[string]keys.Actor{
 			operatorText: actor("tok_operator0000", "", set(keys.KeysRead, keys.KeysReadAny, keys.KeysGenerate, keys.KeysGenerateAny,
-				keys.KeysRevoke, keys.KeysRevokeAny, keys.TokensManage)),
+				keys.KeysRevoke, keys.KeysRevokeAny, keys.TokensManage, keys.AuditRead, keys.AuditExport)),
 			developerText: actor("tok_developer000", "acme", set(keys.KeysRead, keys.KeysGenerate, keys.KeysRevoke)),
 			viewerText:    actor("tok_viewer000000", "acme", set(keys.KeysRead)),
 			tokenlessText: actor("tok_powerless000", "acme", set()),

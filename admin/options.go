@@ -21,6 +21,8 @@ type Registry interface {
 	CreateToken(ctx context.Context, a keys.Actor, in keys.NewToken) (keys.GeneratedToken, error)
 	RevokeToken(ctx context.Context, a keys.Actor, id keys.TokenID) (keys.Token, error)
 	Tokens(ctx context.Context, a keys.Actor, f keys.TokenFilter) (keys.TokenPage, error)
+	Importer
+	AuditTrail
 	Now() time.Time
 }
 

@@ -57,6 +57,26 @@ func (s *server) keyRoutes() []route {
 	}
 }
 
+// importPath may carry a larger body than others, see bodyLimit.
+const importPath = "/v1/keys/import"
+
+// importRoutes take over keys of other gateways.
+func (s *server) importRoutes() []route {
+	return []route{
+		{http.MethodPost, importPath, "import-keys", needs(keys.KeysGenerateAny), act(s.importKeys), "Import keys", importKeysDoc},
+	}
+}
+
+// auditRoutes tell who did what.
+func (s *server) auditRoutes() []route {
+	return []route{
+		{http.MethodGet, "/v1/audit", "list-audit", needs(keys.AuditRead), act(s.listAudit), "List audit entries", listAuditDoc},
+		{http.MethodGet, "/v1/audit/chains", "list-audit-chains", needs(keys.AuditRead), act(s.listAuditChains), "List audit chains", listAuditChainsDoc},
+		{http.MethodGet, "/v1/audit/verify", "verify-audit", needs(keys.AuditRead), act(s.verifyAudit), "Verify an audit chain", verifyAuditDoc},
+		{http.MethodGet, "/v1/audit/export", "export-audit", needs(keys.AuditExport), stream(s.exportAudit, jsonLines, commaSeparated), "Export an audit chain", exportAuditDoc},
+	}
+}
+
 // documentRoutes are what tells a newcomer where he is.
 func (s *server) documentRoutes() []route {
 	return []route{

@@ -37,6 +37,8 @@ func New(o Options) (http.Handler, error) {
 	routes = append(routes, s.documentRoutes()...)
 	if o.Registry != nil {
 		routes = append(routes, s.keyRoutes()...)
+		routes = append(routes, s.importRoutes()...)
+		routes = append(routes, s.auditRoutes()...)
 	}
 	if s.document, err = mount(s, routes); err != nil {
 		return nil, fmt.Errorf("build admin API: %w", err)
@@ -89,6 +91,7 @@ func (s *server) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	defer func() {
 		if v := recover(); v != nil {
 			if v == http.ErrAbortHandler {
+				s.log(r, c, w.status, start)
 				panic(v)
 			}
 			c.cause = fmt.Errorf("panic: %v\n%s", v, debug.Stack())
@@ -114,8 +117,8 @@ func (s *server) serve(w http.ResponseWriter, r *http.Request) {
 		writeProblem(w, r, &problem{code: crossOrigin, detail: "A page of another origin may not change anything here."})
 		return
 	}
-	if r.ContentLength > maxBody {
-		writeProblem(w, r, bodyTooLarge())
+	if limit := bodyLimit(r); r.ContentLength > limit {
+		writeProblem(w, r, bodyTooLarge(limit))
 		return
 	}
 	// ServeMux would redirect an unclean path; a client that sends one is mistaken, and a

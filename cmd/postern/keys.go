@@ -29,6 +29,6 @@ type key struct {
 }
 
 func newKeys(g *globals) *cobra.Command {
-	return group("keys", "Issue, list, show and revoke keys",
-		newKeysCreate(g), newKeysList(g), newKeysShow(g), newKeysRevoke(g), newKeysHash(g))
+	return group("keys", "Issue, list, show, import and revoke keys",
+		newKeysCreate(g), newKeysList(g), newKeysShow(g), newKeysRevoke(g), newKeysImport(g), newKeysHash(g))
 }

@@ -56,6 +56,7 @@ func newRoot(s session) *cobra.Command {
 		newValidate(g),
 		newKeys(g),
 		newTokens(g),
+		newAudit(g),
 		newHealth(g),
 		newVersion(g),
 	)

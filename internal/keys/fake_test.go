@@ -591,6 +591,25 @@ func refused(t *testing.T, err error, want RefusalCode) *Refusal {
 	return r
 }
 
+func (s *fakeStore) ListAudit(_ context.Context, f AuditFilter) (AuditPage, error) {
+	return look(s, func() (AuditPage, error) {
+		var page AuditPage
+		for chain, list := range s.audit {
+			for _, e := range list {
+				if (f.Chain == "" || f.Chain == chain) && (f.Action == "" || f.Action == e.Action) &&
+					(f.Actor == "" || f.Actor == e.Actor.ID) && (f.Target == "" || f.Target == e.Target) {
+					page.Items = append(page.Items, e)
+				}
+			}
+		}
+		slices.SortFunc(page.Items, func(a, b AuditEntry) int {
+			return cmp.Or(b.Time.Compare(a.Time), strings.Compare(b.Chain, a.Chain), cmp.Compare(b.Seq, a.Seq))
+		})
+		page.Items = page.Items[:min(f.Limit, len(page.Items))]
+		return page, nil
+	})
+}
+
 func (s *fakeStore) AuditHeads(context.Context) ([]AuditEntry, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

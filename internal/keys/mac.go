@@ -73,6 +73,7 @@ const (
 	secretLabel     = "postern row secret 1"
 	tokenLabel      = "postern row token 1"
 	auditLabel      = "postern audit entry 1"
+	auditHeadLabel  = "postern audit head 1"
 	sealLabel       = "postern sealed secret 1"
 )
 

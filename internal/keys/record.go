@@ -7,19 +7,57 @@ import (
 
 // record appends an entry to an audit chain, in the transaction of the change it tells of.
 func (r *Registry) record(ctx context.Context, tx Tx, a Actor, chain, action, target string, detail map[string]string) error {
-	last, err := tx.AuditHead(ctx, chain)
-	if err != nil {
+	t := r.trail(tx, a)
+	if err := t.add(ctx, chain, action, target, detail); err != nil {
 		return err
 	}
+	return t.close(ctx)
+}
+
+// trail appends entries of one actor within one transaction. It reads the end of each chain once,
+// and close, which must follow the last entry, writes where the chains end now.
+type trail struct {
+	r     *Registry
+	tx    Tx
+	actor Actor
+	last  map[string]AuditEntry
+}
+
+func (r *Registry) trail(tx Tx, a Actor) *trail {
+	return &trail{r: r, tx: tx, actor: a, last: map[string]AuditEntry{}}
+}
+
+func (t *trail) add(ctx context.Context, chain, action, target string, detail map[string]string) error {
+	last, known := t.last[chain]
+	if !known {
+		var err error
+		if last, err = t.tx.AuditHead(ctx, chain); err != nil {
+			return err
+		}
+	}
 	e := AuditEntry{
-		Chain: chain, Time: r.instant(), Actor: a.ActorRef, Action: action, Target: target,
-		Detail: detail, Request: a.RequestID,
+		Chain: chain, Time: t.r.instant(), Actor: t.actor.ActorRef, Action: action, Target: target,
+		Detail: detail, Request: t.actor.RequestID,
 	}
-	if a.Address.IsValid() {
-		e.Address = a.Address.Unmap().String()
+	if t.actor.Address.IsValid() {
+		e.Address = t.actor.Address.Unmap().String()
 	}
-	r.vault.SealAudit(last, &e)
-	return tx.AppendAudit(ctx, e)
+	t.r.vault.SealAudit(last, &e)
+	if err := t.tx.AppendAudit(ctx, e); err != nil {
+		return err
+	}
+	t.last[chain] = e
+	return nil
+}
+
+func (t *trail) close(ctx context.Context) error {
+	for _, chain := range sortedKeys(t.last) {
+		last := t.last[chain]
+		if err := t.tx.PutMeta(ctx, auditHeadName(chain), t.r.vault.SealAuditHead(chain, last.Seq, last.MAC).encode()); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // endText writes an end for the audit, never for none.

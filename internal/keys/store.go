@@ -81,6 +81,9 @@ type Reader interface {
 	// LastUses returns what checkpoints say of these credentials, see CheckpointStore; those that
 	// were never used are left out.
 	LastUses(ctx context.Context, ids []CredentialID) ([]LastUse, error)
+	// ListAudit returns one page of entries of one chain or all, newest first by time, then by chain
+	// and number backwards; or ErrBadCursor. Of 1,000,000 entries a page takes under 100 ms.
+	ListAudit(ctx context.Context, f AuditFilter) (AuditPage, error)
 	// Meta returns an installation-wide value (schema-independent facts such as the pepper
 	// canary), or ErrNotFound.
 	Meta(ctx context.Context, name string) ([]byte, error)
@@ -145,6 +148,24 @@ type CountFilter struct {
 	OwnerType OwnerType
 	OwnerID   string
 	Now       time.Time
+}
+
+// AuditFilter selects a page of audit entries. Zero fields select everything.
+type AuditFilter struct {
+	Chain  string
+	Action string
+	Actor  string // the actor's id
+	Target string
+	From   time.Time // entries of this time and later
+	To     time.Time // entries before it
+	Cursor string    // opaque, from AuditPage.Next
+	Limit  int       // 1 to 1000
+}
+
+// AuditPage is one page; Next is "" on the last.
+type AuditPage struct {
+	Items []AuditEntry
+	Next  string
 }
 
 // TokenFilter selects a page of admin tokens. Tenant "" means all.
