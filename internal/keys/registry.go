@@ -41,8 +41,11 @@ type Registry struct {
 	random  io.Reader
 }
 
-// pepperCanary is the name under which the store remembers the pepper's canary.
-const pepperCanary = "pepper_canary"
+// PepperCanaryName is the name under which the store remembers the canary of the pepper that is in
+// force, see Vault.Canary.
+const PepperCanaryName = "pepper_canary"
+
+const pepperCanary = PepperCanaryName
 
 // keysetCanary is the name under which the store keeps a known text, sealed with the keyset.
 const keysetCanary = "keyset_canary"
