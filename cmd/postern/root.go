@@ -58,6 +58,8 @@ func newRoot(s session) *cobra.Command {
 		newTokens(g),
 		newAudit(g),
 		newHealth(g),
+		newBackup(g),
+		newRestore(g),
 		newVersion(g),
 	)
 	return root

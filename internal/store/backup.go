@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -34,6 +35,10 @@ func Backup(ctx context.Context, dsn, to string) (Snapshot, error) {
 		return Snapshot{}, errors.New("back up store: only sqlite:<absolute path> can be backed up this way")
 	}
 	if _, err := os.Stat(path); err != nil {
+		return Snapshot{}, fmt.Errorf("back up store: %w", err)
+	}
+	to, err := filepath.Abs(to) // SQLite would take some relative names for addresses
+	if err != nil {
 		return Snapshot{}, fmt.Errorf("back up store: %w", err)
 	}
 	d := sqliteDialect()
