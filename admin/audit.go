@@ -51,13 +51,13 @@ func makeAuditEntry(e *keys.AuditEntry) AuditEntry {
 	return out
 }
 
-// auditChain names a chain by either of its two parameters.
-type auditChain struct {
+// ChainParam names a chain by either of its two parameters.
+type ChainParam struct {
 	Chain  string `query:"chain" doc:"Only this chain: an organisation's id, or provider." example:"default"`
 	Tenant string `query:"tenant" doc:"The same for an organisation; not together with chain." example:"default"`
 }
 
-func (c auditChain) name() (string, error) {
+func (c ChainParam) name() (string, error) {
 	if c.Chain != "" && c.Tenant != "" && c.Chain != c.Tenant {
 		return "", invalid("tenant", "stands beside chain and names another one; give one of them")
 	}

@@ -18,7 +18,7 @@ const exportAuditDoc = "Sends a whole chain, oldest entry first. The last line i
 	"`csv` is for reading in a spreadsheet: what a spreadsheet would run begins with an apostrophe. The export is the last entry of what it sends."
 
 type exportAuditInput struct {
-	auditChain
+	ChainParam
 	Format string `query:"format" enum:"jsonl,csv" default:"jsonl" doc:"How the lines are written." example:"jsonl"`
 }
 

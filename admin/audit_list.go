@@ -11,7 +11,7 @@ const listAuditDoc = "Lists who did what, newest first, a page at a time. Filter
 	"the provider's see all chains, or the one they name. A page may be followed only with the filters it was asked for with."
 
 type listAuditInput struct {
-	auditChain
+	ChainParam
 	Limit  int       `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"Entries on a page." example:"100"`
 	Cursor string    `query:"cursor" doc:"next of the page before."`
 	Action string    `query:"action" doc:"Only entries of this action." example:"key.revoked"`

@@ -11,7 +11,7 @@ const verifyAuditDoc = "Reads a whole chain and tells whether every entry is as 
 	"Where a whole older database may have been put back, give the head of an earlier verification or export as `expect_head`."
 
 type verifyAuditInput struct {
-	auditChain
+	ChainParam
 	ExpectHead string `query:"expect_head" doc:"count:hash that the chain had before: it must still have that entry." example:"42:60303ae22b998861bce3b28f33eec1be758a213c86c93c076dbe9f558c11c752"`
 }
 

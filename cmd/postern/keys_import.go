@@ -211,10 +211,10 @@ func (in *importFlags) advise(g *globals, file *keyfile.File, api *client) {
 		}
 	}
 	if bare > 0 {
-		fmt.Fprintf(g.err, "note: %d keys hold no API and no scope, so routes that ask for one refuse them; --api gives every key one\n", bare)
+		fmt.Fprintf(g.err, "note: %s without API and scope: routes that ask for one refuse such keys; --api gives every key one\n", number(bare, "key"))
 	}
 	if hashes > 0 {
-		fmt.Fprintf(g.err, "note: %d keys are known by their hash alone: whether they can be guessed could not be checked\n", hashes)
+		fmt.Fprintf(g.err, "note: %s known by the hash alone: whether such keys can be guessed could not be checked\n", number(hashes, "key"))
 	}
 	if here, err := findLocal(g); err == nil && here.adminURL == api.base.String() && !here.cfg.Credentials.AcceptImported {
 		fmt.Fprintf(g.err, "note: credentials.accept_imported is off in %s: keys that are not in Postern's form are refused until it is on\n", g.config)
@@ -307,10 +307,10 @@ func nextBatch(list []keyfile.Key) ([]json.RawMessage, error) {
 func (r *importRun) report(g *globals) error {
 	parts := []string{}
 	for _, status := range []struct{ name, words string }{
-		{"created", "imported"}, {"would_create", "would be imported"}, {"exists", "there already, left as they are"},
+		{"created", "imported"}, {"would_create", "would be imported"}, {"exists", "there already and left as before"},
 	} {
 		if n := r.counts[status.name]; n > 0 {
-			parts = append(parts, fmt.Sprintf("%d keys %s", n, status.words))
+			parts = append(parts, fmt.Sprintf("%s %s", number(n, "key"), status.words))
 		}
 	}
 	fmt.Fprintf(g.err, "%s.\n", strings.Join(parts, ", "))
@@ -329,7 +329,7 @@ func importRefused(name string, problems []keyfile.Problem, keys int) error {
 	slices.SortStableFunc(problems, func(a, b keyfile.Problem) int { return a.Line - b.Line })
 	const most = 1000
 	var b strings.Builder
-	fmt.Fprintf(&b, "nothing was imported; %s has %d problems", name, len(problems))
+	fmt.Fprintf(&b, "nothing was imported; %s has %s", name, number(len(problems), "problem"))
 	for i, p := range problems {
 		if i == most {
 			fmt.Fprintf(&b, "\n  and %d more", len(problems)-most)
@@ -338,6 +338,14 @@ func importRefused(name string, problems []keyfile.Problem, keys int) error {
 		fmt.Fprintf(&b, "\n  %s: %s", place(name, p.Line), printable(p.Text))
 	}
 	return &failure{code: exitFailed, err: errors.New(b.String()), next: "Correct the file and run the command again."}
+}
+
+// number writes a number of things.
+func number(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
 }
 
 // place is where a problem is, as editors write it.

@@ -85,7 +85,7 @@ func readAWSJSON(f *File, text string) {
 			ignored.add(s.name, s.line)
 		}
 	})
-	ignored.warn(f, "times")
+	ignored.warn(f)
 }
 
 func (f *File) awsItem(n *node, ignored *tally) {
@@ -171,7 +171,7 @@ func (m *planMapper) choose(k *Key, ids []string) {
 // finish tells of usage plans that nobody said the meaning of.
 func (m *planMapper) finish() {
 	m.unknown.each(func(id string, line, count int) {
-		m.file.problem(line, "the usage plan %s stands for no plan (%d keys have it): add --map-plan %s=PLAN, or --map-plan %s= to leave it out",
-			show(id), count, id, id)
+		m.file.problem(line, "the usage plan %s stands for no plan (%s): add --map-plan %s=PLAN, or --map-plan %s= to leave it out",
+			show(id), many(count, "key"), id, id)
 	})
 }

@@ -113,7 +113,9 @@ func Read(f Format, data []byte, o Options) *File {
 		out.problem(0, "there is no key in it")
 	}
 	out.findTwins()
-	slices.SortStableFunc(out.Problems, func(a, b Problem) int { return a.Line - b.Line })
+	for _, list := range [][]Problem{out.Problems, out.Warnings} {
+		slices.SortStableFunc(list, func(a, b Problem) int { return a.Line - b.Line })
+	}
 	return out
 }
 
@@ -127,8 +129,11 @@ func (f *File) warn(line int, format string, args ...any) {
 	f.Warnings = append(f.Warnings, Problem{line, fmt.Sprintf(format, args...)})
 }
 
-// add takes a key that was read, unless it is too large to be one.
+// add takes a key that was read, unless it has no secret or is too large to be one.
 func (f *File) add(k Key) {
+	if k.Text == "" && k.Hash == "" {
+		return // which was told
+	}
 	size := len(k.Name) + len(k.Description) + len(k.Text) + len(k.Hash) + len(k.Tenant) + len(k.Plan) + len(k.ExternalID)
 	for _, s := range slices.Concat(k.APIs, k.Scopes) {
 		size += len(s)
@@ -143,21 +148,22 @@ func (f *File) add(k Key) {
 	f.Keys = append(f.Keys, k)
 }
 
-// findTwins finds keys that stand in the file twice.
+// findTwins tells of keys that stand in the file twice, and keeps the first.
 func (f *File) findTwins() {
 	lines := make(map[[sha256.Size]byte]int, len(f.Keys))
-	for i := range f.Keys {
-		k := &f.Keys[i]
+	f.Keys = slices.DeleteFunc(f.Keys, func(k Key) bool {
 		sum, ok := k.sum()
 		if !ok {
-			continue
+			return false
 		}
-		if first, twice := lines[sum]; twice {
+		first, twice := lines[sum]
+		if twice {
 			f.problem(k.Line, "is the same key as the one in line %d; keep one", first)
-			continue
+		} else {
+			lines[sum] = k.Line
 		}
-		lines[sum] = k.Line
-	}
+		return twice
+	})
 }
 
 // sum is the SHA-256 of the key; ok is false for a hash that is none.
@@ -222,10 +228,18 @@ func (t *tally) each(visit func(name string, line, count int)) {
 }
 
 // warn tells of each name once.
-func (t *tally) warn(f *File, what string) {
+func (t *tally) warn(f *File) {
 	t.each(func(name string, line, count int) {
-		f.warn(line, "%s is not imported (%d %s)", show(name), count, what)
+		f.warn(line, "%s is not imported (it stands there %s)", show(name), many(count, "time"))
 	})
+}
+
+// many writes a number of things.
+func many(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
 }
 
 // show quotes what somebody wrote, shortened.

@@ -188,11 +188,11 @@ func (k *kongFile) finish() {
 			k.key(c, n, i, grants)
 		}
 	}
-	k.sections.warn(k.File, "times")
-	k.ignored.warn(k.File, "times")
+	k.sections.warn(k.File)
+	k.ignored.warn(k.File)
 	k.unmapped.each(func(name string, line, count int) {
-		k.problem(line, "the ACL group %s stands for nothing here (%d consumers are in it): add --map-group %s=API, or --map-group %s= to leave it out",
-			show(name), count, name, name)
+		k.problem(line, "the ACL group %s stands for nothing here (%s): add --map-group %s=API, or --map-group %s= to leave it out",
+			show(name), many(count, "consumer"), name, name)
 	})
 }
 

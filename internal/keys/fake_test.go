@@ -289,7 +289,7 @@ func (s *fakeStore) AuditHead(_ context.Context, chain string) (AuditEntry, erro
 
 func (s *fakeStore) AuditEntries(_ context.Context, chain string, after int64, most int) ([]AuditEntry, error) {
 	return look(s, func() ([]AuditEntry, error) {
-		list := s.audit[chain][min(int(after), len(s.audit[chain])):]
+		list := s.audit[chain][min(max(int(after), 0), len(s.audit[chain])):]
 		return slices.Clone(list[:min(most, len(list))]), nil
 	})
 }

@@ -9,7 +9,7 @@ import (
 const (
 	leastText    = 16   // characters
 	longestText  = 4096 // bytes; a header has room for more, nobody's key does
-	leastLetters = 6    // different characters
+	leastLetters = 5    // different characters
 	leastSteps   = 5    // different steps from one character to the next: 1234… and aaaa… have few
 	previewFrom  = 20   // characters; a shorter text shows none of them
 	previewLen   = 4
