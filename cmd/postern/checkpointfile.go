@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"postern/internal/keys"
@@ -115,13 +116,32 @@ func replaceFile(path string, text []byte) (err error) {
 		}
 	}()
 	_, err = tmp.Write(text)
-	if err := errors.Join(err, tmp.Sync(), tmp.Close()); err != nil {
+	if err := errors.Join(err, keepOwner(tmp.Name(), path), tmp.Sync(), tmp.Close()); err != nil {
 		return fmt.Errorf("replace %s: %w", path, err)
 	}
 	if err := os.Rename(tmp.Name(), path); err != nil {
 		return fmt.Errorf("replace %s: %w", path, err)
 	}
 	return syncDir(filepath.Dir(path))
+}
+
+// keepOwner gives a new file the owner of the one whose place it takes, or else of the folder: a
+// command that root types must not take a file away from the gateway's own user.
+func keepOwner(path, place string) error {
+	if os.Geteuid() != 0 {
+		return nil
+	}
+	info, err := os.Stat(place)
+	if errors.Is(err, fs.ErrNotExist) {
+		info, err = os.Stat(filepath.Dir(place))
+	}
+	if err != nil {
+		return err
+	}
+	if of, ok := info.Sys().(*syscall.Stat_t); ok {
+		return os.Chown(path, int(of.Uid), int(of.Gid))
+	}
+	return nil
 }
 
 // syncDir makes what was created, renamed or removed in a folder last.

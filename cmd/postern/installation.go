@@ -68,6 +68,7 @@ func (i *installation) checkpoints(cfg *config.Config) keys.CheckpointStore {
 func (i *installation) registry(ctx context.Context, cfg *config.Config, directory *keys.Directory) (*keys.Registry, error) {
 	return keys.OpenRegistry(ctx, keys.RegistryOptions{
 		Store: i.store, Vault: i.vault, Format: i.format, Catalog: cfg.Catalog(), Directory: directory,
+		KeepPepper: directory == nil,
 	})
 }
 

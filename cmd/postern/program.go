@@ -318,6 +318,7 @@ func (p *program) load(ctx context.Context, group *errgroup.Group) error {
 	if err := p.registry.Declare(ctx, p.cfg.Declared()); err != nil {
 		return fmt.Errorf("bring the declared keys up to date: %w", err)
 	}
+	p.moveSecrets(ctx, group)
 	p.loaded.Store(true)
 	p.log.Info("keys loaded", "took_ms", time.Since(started).Milliseconds())
 	return nil

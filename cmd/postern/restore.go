@@ -263,6 +263,9 @@ func (r *restoration) place(target string, there bool) error {
 	if r.staged() == "" {
 		return nil
 	}
+	if err := keepOwner(r.staged(), target); err != nil {
+		return fmt.Errorf("let the database belong to its owner: %w", err)
+	}
 	if err := os.Rename(r.staged(), target); err != nil {
 		return fmt.Errorf("put the backup into place: %w", err)
 	}

@@ -60,6 +60,7 @@ func newRoot(s session) *cobra.Command {
 		newHealth(g),
 		newBackup(g),
 		newRestore(g),
+		newSecrets(g),
 		newVersion(g),
 	)
 	return root

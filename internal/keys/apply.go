@@ -94,6 +94,9 @@ func (d *Directory) entryOf(c *Credential) *entry {
 			d.forged.tell(d.log, "secret", string(c.ID)+"/"+string(s.ID))
 			continue
 		}
+		if s.Pepper != d.vault.PepperVersion() {
+			e.old++
+		}
 		switch count {
 		case 0:
 			e.first = entrySecret{s.Digest, expiryMicro(s.ExpiresAt)}

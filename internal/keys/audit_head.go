@@ -2,7 +2,6 @@ package keys
 
 import (
 	"context"
-	"crypto/hmac"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
@@ -59,19 +58,15 @@ func (v *Vault) SealAuditHead(chain string, count int64, last RowMAC) AuditHead 
 
 // AuditHeadIntact tells whether a head is the one of a chain whose entry number h.Count has this MAC.
 func (v *Vault) AuditHeadIntact(h AuditHead, last RowMAC) bool {
-	for _, p := range v.peppers {
-		want := p.auditHead(h.Chain, h.Count, last)
-		if hmac.Equal(want[:], h.Hash[:]) {
-			return true
-		}
-	}
-	return false
+	return v.anyAudit(h.Hash, func(b []byte) []byte { return encodeAuditHead(b, h.Chain, h.Count, last) })
 }
 
 func (p *pepper) auditHead(chain string, count int64, last RowMAC) RowMAC {
-	return p.audit.of(func(b []byte) []byte {
-		return append(encodeInt(encodeText(encodeText(b, auditHeadLabel), chain), count), last[:]...)
-	})
+	return p.audit.of(func(b []byte) []byte { return encodeAuditHead(b, chain, count, last) })
+}
+
+func encodeAuditHead(b []byte, chain string, count int64, last RowMAC) []byte {
+	return append(encodeInt(encodeText(encodeText(b, auditHeadLabel), chain), count), last[:]...)
 }
 
 // String writes the head as ParseAuditHead takes it, count:hash.

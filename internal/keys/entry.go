@@ -15,6 +15,7 @@ type entry struct {
 	first   entrySecret
 	second  *secondSecret // nil but during a rollover
 	status  entryStatus
+	old     uint8 // secrets under a superseded pepper
 
 	firstName [idLen]byte // the first secret's id, in place: a string costs twice as much
 	used      useMark     // of the first secret

@@ -18,8 +18,11 @@ import (
 // Vault holds the pepper and keyset: it digests, seals and authenticates rows. It is immutable and
 // safe for concurrent use.
 type Vault struct {
-	peppers []*pepper // current first
-	aead    tink.AEAD // nil without a keyset
+	peppers []*pepper        // current first
+	retired []retiredPepper  // of which only old audit entries are left
+	aead    tink.AEAD        // nil without a keyset
+	sealing [sealPrefix]byte // how a text begins that was sealed with the keyset's primary key
+	sealers int              // keys in the keyset
 }
 
 // ErrSealed says that a sealed secret cannot be opened with this keyset, in this place.
@@ -31,22 +34,17 @@ func NewKeyset() ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make keyset: %w", err)
 	}
-	var b bytes.Buffer
-	if err := insecurecleartextkeyset.Write(handle, keyset.NewJSONWriter(&b)); err != nil {
-		return nil, fmt.Errorf("write keyset: %w", err)
-	}
-	b.WriteByte('\n')
-	return b.Bytes(), nil
+	return keysetText(handle)
 }
 
 // OpenVault reads the contents of the pepper and keyset files. With a nil keyset everything works
 // but Seal and Open. Errors never show what is in the files.
 func OpenVault(pepperFile, keysetFile []byte) (*Vault, error) {
-	peppers, err := parsePeppers(pepperFile)
+	peppers, retired, err := parsePeppers(pepperFile)
 	if err != nil {
 		return nil, err
 	}
-	v := &Vault{peppers: peppers}
+	v := &Vault{peppers: peppers, retired: retired}
 	if keysetFile == nil {
 		return v, nil
 	}
@@ -62,6 +60,8 @@ func OpenVault(pepperFile, keysetFile []byte) (*Vault, error) {
 	if v.aead, err = aead.New(handle); err != nil {
 		return nil, fmt.Errorf("read keyset file: its keys are not for AEAD (AES-GCM); %s", next)
 	}
+	info := handle.KeysetInfo()
+	v.sealing, v.sealers = sealedBy(info.GetPrimaryKeyId()), len(info.GetKeyInfo())
 	return v, nil
 }
 
@@ -194,7 +194,19 @@ func (v *Vault) AuditIntact(last AuditEntry, e *AuditEntry) bool {
 
 // auditMAC tells whether an entry is as it was written, wherever it stands.
 func (v *Vault) auditMAC(e *AuditEntry) bool {
-	return v.anyPepper(e.MAC, func(p *pepper) RowMAC {
-		return p.audit.of(func(b []byte) []byte { return encodeAudit(b, e) })
-	})
+	return v.anyAudit(e.MAC, func(b []byte) []byte { return encodeAudit(b, e) })
+}
+
+// anyAudit tells whether one of the audit keys, in force, superseded or left of a dropped pepper,
+// gives the MAC of a message.
+func (v *Vault) anyAudit(want RowMAC, message func([]byte) []byte) bool {
+	if v.anyPepper(want, func(p *pepper) RowMAC { return p.audit.of(message) }) {
+		return true
+	}
+	for _, r := range v.retired {
+		if got := r.audit.of(message); hmac.Equal(got[:], want[:]) {
+			return true
+		}
+	}
+	return false
 }
