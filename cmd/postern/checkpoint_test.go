@@ -68,15 +68,18 @@ func TestDayCountsSurvive(t *testing.T) {
 				}
 			}
 			s.stop()
-			if got := savedUnits(t, s, key); got > limit {
+			if got := savedUnits(t, s); got > limit {
 				t.Errorf("%d units are saved, want at most %d: refused calls were charged", got, limit)
 			}
+			c := canaries{}
+			c.plantText("key", key)
+			c.lookThrough(t, "after the last stop", s.dir)
 		})
 	}
 }
 
 // savedUnits is what the checkpoint of a stopped gateway holds in all.
-func savedUnits(t *testing.T, s *site, key string) int64 {
+func savedUnits(t *testing.T, s *site) int64 {
 	t.Helper()
 	cfg, i := s.open()
 	defer i.Close()
@@ -84,9 +87,6 @@ func savedUnits(t *testing.T, s *site, key string) int64 {
 	err := i.checkpoints(cfg).Counts(t.Context(), time.Now(), func(counts []limiter.Count) error {
 		for _, c := range counts {
 			units += c.Used
-			if strings.Contains(c.Counter.Subject, key) {
-				t.Error("a key's text is in the checkpoint")
-			}
 		}
 		return nil
 	})

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -137,11 +138,11 @@ func (s *site) paced(key string, want, perSecond, enough int) []time.Time {
 // open opens what is on the disk, beside a running gateway or without one.
 func (s *site) open() (*config.Config, *installation) {
 	s.t.Helper()
-	cfg, _, err := config.Load(s.path("gateway.yaml"), config.LoadOptions{})
+	cfg, _, err := config.Load(s.path("gateway.yaml"), config.LoadOptions{Env: os.Environ()})
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	i, err := openInstallation(s.t.Context(), cfg, nil, slog.New(slog.DiscardHandler))
+	i, err := openInstallation(s.t.Context(), cfg, os.Environ(), slog.New(slog.DiscardHandler))
 	if err != nil {
 		s.t.Fatal(err)
 	}
