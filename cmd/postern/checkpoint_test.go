@@ -236,3 +236,36 @@ func (s *site) awaitSaved(id string) {
 		}
 	}
 }
+
+// TestCheckpointDiskGone takes the data folder away from a running gateway and gives it back: traffic
+// goes on, the trouble is told where people look, and what was counted meanwhile is saved at the end.
+func TestCheckpointDiskGone(t *testing.T) {
+	upstream := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	defer upstream.Close()
+	const limit = 50
+	s := newSite(t, mainConfig(upstream.URL, fmt.Sprintf("%d/day", limit))+declaredKeys)
+	s.start()
+	if err := os.Rename(s.path("data"), s.path("gone")); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.admits(declaredText, http.StatusOK, 20); got != 20 {
+		t.Errorf("%d of 20 calls were admitted while nothing can be saved", got)
+	}
+	awaitLog(t, s.log, "cannot be saved")
+	if out := s.must("health"); !strings.Contains(out, "degraded: counts of days and months could not be saved") {
+		t.Errorf("health says: %s", out)
+	}
+	if err := os.Rename(s.path("gone"), s.path("data")); err != nil {
+		t.Fatal(err)
+	}
+	awaitLog(t, s.log, "saved again")
+	if out := s.must("health"); strings.Contains(out, "degraded") {
+		t.Errorf("health still says: %s", out)
+	}
+	s.kill()
+	s.start()
+	if got := s.admits(declaredText, http.StatusOK, 2*limit); got != limit-20 {
+		t.Errorf("%d more were admitted after the restart, want %d", got, limit-20)
+	}
+	s.stop()
+}
