@@ -310,6 +310,9 @@ func lockSecrets(cfg *config.Config) (release func(), err error) {
 	if err != nil {
 		return nil, fmt.Errorf("lock the secrets: %w", err)
 	}
+	if err := keepOwner(path, string(cfg.DataDir)); err != nil {
+		return nil, errors.Join(fmt.Errorf("lock the secrets: %w", err), f.Close())
+	}
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		f.Close()
 		if errors.Is(err, unix.EWOULDBLOCK) {
