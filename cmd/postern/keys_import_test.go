@@ -103,11 +103,12 @@ func wantAdmitted(t *testing.T, url string, texts []string) {
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: callers}}
 	defer client.CloseIdleConnections()
 	var next atomic.Int64
+	var failed atomic.Bool
 	var ids sync.Map
 	var wait sync.WaitGroup
 	for range callers {
 		wait.Go(func() {
-			for i := next.Add(1) - 1; i < int64(len(texts)) && !t.Failed(); i = next.Add(1) - 1 {
+			for i := next.Add(1) - 1; i < int64(len(texts)) && !failed.Load(); i = next.Add(1) - 1 {
 				req, err := http.NewRequest(http.MethodGet, url+"/", nil)
 				if err != nil {
 					t.Error(err)
@@ -117,12 +118,14 @@ func wantAdmitted(t *testing.T, url string, texts []string) {
 				resp, err := client.Do(req)
 				if err != nil {
 					t.Error(err)
+					failed.Store(true)
 					return
 				}
 				id, err := io.ReadAll(resp.Body)
 				resp.Body.Close()
 				if err != nil || resp.StatusCode != http.StatusOK {
 					t.Errorf("key %d: got %d %s, %v", i, resp.StatusCode, id, err)
+					failed.Store(true)
 				}
 				if other, taken := ids.LoadOrStore(string(id), i); taken {
 					t.Errorf("keys %d and %v are both %s", i, other, id)

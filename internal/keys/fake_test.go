@@ -618,3 +618,15 @@ func (s *fakeStore) AuditHeads(context.Context) ([]AuditEntry, error) {
 	}
 	return heads, s.fail
 }
+
+func (s *fakeStore) TakenDigests(ctx context.Context, list []Digest) ([]Digest, error) {
+	var taken []Digest
+	for _, d := range list {
+		if _, err := s.CredentialByDigest(ctx, d); err == nil {
+			taken = append(taken, d)
+		} else if !errors.Is(err, ErrNotFound) {
+			return nil, err
+		}
+	}
+	return taken, nil
+}
