@@ -90,7 +90,10 @@ func readCSV(f *File, text string) {
 			return "text"
 		case strings.HasPrefix(lower, metadataColumn) && len(heading) > len(metadataColumn):
 			return metadataColumn + heading[len(metadataColumn):]
-		case slices.Contains(keyFields(), lower) && lower != "metadata":
+		case lower == "metadata" || lower == metadataColumn:
+			f.problem(1, "the column %s names no fact; write for example metadata.team", lower)
+			return ""
+		case slices.Contains(keyFields(), lower):
 			return lower
 		}
 		f.problem(1, "unknown column %s%s", show(heading), meant(lower, append(keyFields(), "key")))

@@ -20,7 +20,7 @@ func readJSON(f *File, text string) {
 		switch {
 		case s.item != nil && (s.name == "keys" || s.name == ""):
 			f.jsonKey(s.item)
-		case s.name == "keys" && s.whole.kind == list: // an empty one
+		case (s.name == "keys" || s.name == "") && s.whole.kind == list: // an empty one
 		case s.name == "dry_run":
 			f.warn(s.line, "dry_run in the file is not heeded; use --dry-run")
 		default:

@@ -176,7 +176,10 @@ func (r *jsonReader) syntax(err error) {
 	var wrong *json.SyntaxError
 	switch {
 	case errors.As(err, &wrong):
-		r.problem(r.lineOf(int(wrong.Offset)-1), "is not JSON: %s", wrong.Error())
+		// The decoder has read up to the last good token; what is wrong begins after the spaces.
+		at := int(r.dec.InputOffset())
+		at += len(r.text[at:]) - len(strings.TrimLeft(r.text[at:], " \t\r\n"))
+		r.problem(r.lineOf(at), "is not JSON: %s", wrong.Error())
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		r.problem(r.lineOf(len(r.text)), "the JSON ends too early")
 	default:

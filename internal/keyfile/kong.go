@@ -64,6 +64,8 @@ func (k *kongFile) visit(s section) {
 	case s.name == "_format_version" && s.whole != nil:
 		k.format = s.whole.text
 	case slices.Contains(kongSections(), s.name) && (s.whole.kind == list || s.whole.kind == null): // empty
+	case slices.Contains(kongSections(), s.name):
+		k.problem(s.line, "%s must be a list", s.name)
 	case strings.HasPrefix(s.name, "_"): // about the dump itself
 	default:
 		k.sections.add(s.name, s.line)

@@ -155,7 +155,7 @@ func (w *yamlWalker) elements() {
 
 // parse reads one element that begins at a line; nil when there is a problem, which is told.
 func (w *yamlWalker) parse(text string, line int) (n *node) {
-	p := &yamlParser{File: w.File, first: line}
+	p := &yamlParser{File: w.File, first: line, last: line + max(strings.Count(text, "\n"), 1) - 1}
 	if len(text) > maxElement {
 		p.problem(line, "has more than %d KiB", maxElement>>10)
 		return nil
@@ -191,14 +191,15 @@ func (w *yamlWalker) parse(text string, line int) (n *node) {
 // yamlParser turns the parser's tree into ours.
 type yamlParser struct {
 	*File
-	first int // line of the text's first
+	first, last int // lines of the file
 }
 
 func (p *yamlParser) at(t *token.Token) int {
 	if t == nil || t.Position == nil {
 		return p.first
 	}
-	return p.first + max(t.Position.Line, 1) - 1
+	// The parser also counts a lone carriage return as a line.
+	return min(p.first+max(t.Position.Line, 1)-1, p.last)
 }
 
 // bounded refuses nesting that would cost the parser seconds or the stack.

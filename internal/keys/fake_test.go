@@ -631,3 +631,15 @@ func (s *fakeStore) LastUses(_ context.Context, ids []CredentialID) ([]LastUse, 
 	}
 	return uses, s.fail
 }
+
+func (s *fakeStore) TakenDigests(ctx context.Context, list []Digest) ([]Digest, error) {
+	var taken []Digest
+	for _, d := range list {
+		if _, err := s.CredentialByDigest(ctx, d); err == nil {
+			taken = append(taken, d)
+		} else if !errors.Is(err, ErrNotFound) {
+			return nil, err
+		}
+	}
+	return taken, nil
+}

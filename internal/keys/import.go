@@ -103,6 +103,7 @@ func (r *Registry) Import(ctx context.Context, a Actor, list []ImportKey, dryRun
 type importWrite struct {
 	index      int
 	credential Credential
+	hash       [sha256.Size]byte
 }
 
 // planImport checks every key and finds out which are there already.
@@ -119,43 +120,66 @@ func (r *Registry) planImport(ctx context.Context, a Actor, list []ImportKey) ([
 			results[i] = ImportResult{Status: ImportRefused, Errors: errs}
 			continue
 		}
-		id, gone, err := r.holderOf(ctx, hash)
-		switch {
-		case err != nil:
-			return nil, nil, err
-		case gone:
-			errs.add(secretField(&list[i]), "it was the key %s, which was deleted; a deleted key's secret is never admitted again", id)
-			results[i] = ImportResult{Status: ImportRefused, Errors: errs}
-		case id != "":
-			results[i] = ImportResult{Status: ImportExists, ID: id}
-		default:
-			results[i] = ImportResult{Status: ImportWouldCreate}
-			writes = append(writes, importWrite{i, c})
-		}
+		results[i] = ImportResult{Status: ImportWouldCreate}
+		writes = append(writes, importWrite{i, c, hash})
 	}
+	holders, err := r.holdersOf(ctx, writes)
+	if err != nil {
+		return nil, nil, err
+	}
+	writes = slices.DeleteFunc(writes, func(w importWrite) bool {
+		holder, known := holders[w.hash]
+		switch {
+		case known && holder.gone:
+			var errs fieldErrors
+			errs.add(secretField(&list[w.index]), "it was the key %s, which was deleted; a deleted key's secret is never admitted again", holder.id)
+			results[w.index] = ImportResult{Status: ImportRefused, Errors: errs}
+		case known:
+			results[w.index] = ImportResult{Status: ImportExists, ID: holder.id}
+		}
+		return known
+	})
 	return results, writes, nil
 }
 
-// holderOf returns which credential has the secret with this hash, under whichever pepper, and
-// whether that one is deleted; "" when nobody has it.
-func (r *Registry) holderOf(ctx context.Context, hash [sha256.Size]byte) (id CredentialID, gone bool, err error) {
+// holder is whose a secret is.
+type holder struct {
+	id   CredentialID
+	gone bool // deleted
+}
+
+// holdersOf returns which of the keys are there already, by hash, under whichever pepper.
+func (r *Registry) holdersOf(ctx context.Context, writes []importWrite) (map[[sha256.Size]byte]holder, error) {
+	holders := map[[sha256.Size]byte]holder{}
 	for _, p := range r.vault.peppers {
-		digest := Digest(p.digest.ofSum(hash))
-		if r.dir != nil {
-			if e, _ := r.dir.digests.find(&digest); e != nil {
-				return e.ID, false, nil
+		hashes := map[Digest][sha256.Size]byte{}
+		var ask []Digest
+		for i := range writes {
+			digest := Digest(p.digest.ofSum(writes[i].hash))
+			if r.dir != nil {
+				if e, _ := r.dir.digests.find(&digest); e != nil {
+					holders[writes[i].hash] = holder{id: e.ID}
+					continue
+				}
 			}
+			hashes[digest], ask = writes[i].hash, append(ask, digest)
 		}
-		c, err := r.store.CredentialByDigest(ctx, digest)
-		if errors.Is(err, ErrNotFound) {
-			continue
-		}
+		taken, err := r.store.TakenDigests(ctx, ask)
 		if err != nil {
-			return "", false, r.failure("find the key with that hash", err)
+			return nil, r.failure("look for keys that are there", err)
 		}
-		return c.ID, !c.DeletedAt.IsZero(), nil
+		for _, digest := range taken {
+			c, err := r.store.CredentialByDigest(ctx, digest)
+			if errors.Is(err, ErrNotFound) {
+				continue // gone since, or its record is damaged; writing tells
+			}
+			if err != nil {
+				return nil, r.failure("find the key with that hash", err)
+			}
+			holders[hashes[digest]] = holder{c.ID, !c.DeletedAt.IsZero()}
+		}
 	}
-	return "", false, nil
+	return holders, nil
 }
 
 // writeImport writes one chunk and, when it is in effect, its results.

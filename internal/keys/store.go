@@ -62,6 +62,8 @@ type Reader interface {
 	// ErrNotFound, at once for a digest that nobody has. To find its credential may take a look at
 	// every record (about a second for a million): it is for telling people, not for requests.
 	CredentialByDigest(ctx context.Context, d Digest) (Credential, error)
+	// TakenDigests returns which of the digests somebody has, tombstones that keep theirs included.
+	TakenDigests(ctx context.Context, list []Digest) ([]Digest, error)
 	// Credentials returns one page, or ErrBadCursor.
 	Credentials(ctx context.Context, f CredentialFilter) (CredentialPage, error)
 	// CountCredentials counts what the caps count: active, pending and suspended credentials

@@ -35,6 +35,7 @@ func testStore(t *testing.T, open func(t *testing.T) keys.Store) {
 		{"Tenant", testTenant},
 		{"Token", testToken},
 		{"Audit", testAudit},
+		{"AuditList", testAuditList},
 		{"Meta", testMeta},
 		{"Update", testUpdate},
 		{"Changes", testChanges},
