@@ -144,6 +144,29 @@ func typed[I, O any](status int, h func(context.Context, keys.Actor, *I) (*O, er
 	}
 }
 
+// stream mounts a handler like act; its answer is sent as it is made, in one of the given types.
+func stream[I any](h func(context.Context, keys.Actor, *I) (*download, error), types ...string) mounter {
+	typed := typed(0, func(ctx context.Context, a keys.Actor, in *I) (*huma.StreamResponse, error) {
+		d, err := h(ctx, a, in)
+		if err != nil {
+			return nil, err
+		}
+		return &huma.StreamResponse{Body: func(hc huma.Context) {
+			r, w := humago.Unwrap(hc)
+			d.send(r.Context(), w)
+		}}, nil
+	})
+	return func(b *builder, rt route) {
+		typed(b, rt)
+		op := findOperation(b.api.OpenAPI(), rt.method, rt.path)
+		content := map[string]*huma.MediaType{}
+		for _, t := range types {
+			content[t] = &huma.MediaType{Schema: &huma.Schema{Type: huma.TypeString}}
+		}
+		op.Responses["200"] = &huma.Response{Description: http.StatusText(http.StatusOK), Content: content}
+	}
+}
+
 // plain mounts a handler that anybody may call and that reads no input, and documents its answers
 // by status: a Go value of the type that is sent, or a media type alone.
 func plain(h http.HandlerFunc, answers map[int]any) mounter {
@@ -232,8 +255,8 @@ func shapeOf(op *huma.Operation, schemas huma.Registry) inputShape {
 	return shape
 }
 
-// collect notes the field names of the object at a path and of objects directly inside it. None of
-// our types holds itself or a list of objects in an input.
+// collect notes the field names of the object at a path and of objects inside it; those in lists
+// under path[]. None of our types holds itself.
 func (shape *inputShape) collect(at string, s *huma.Schema, schemas huma.Registry) {
 	for s.Ref != "" {
 		s = schemas.SchemaFromRef(s.Ref)
@@ -241,6 +264,9 @@ func (shape *inputShape) collect(at string, s *huma.Schema, schemas huma.Registr
 	for name, property := range s.Properties {
 		shape.fields[at] = append(shape.fields[at], name)
 		shape.collect(join(at, name), property, schemas)
+		if property.Items != nil {
+			shape.collect(join(at, name)+"[]", property.Items, schemas)
+		}
 	}
 	slices.Sort(shape.fields[at])
 }

@@ -44,6 +44,12 @@ type fakeRegistry struct {
 	which    keys.SecretID
 	once     keys.Idempotency // of the last creation
 	replay   bool             // creations were made before
+	imported []keys.ImportKey
+	dryRun   bool
+
+	auditFilter keys.AuditFilter
+	auditFormat string
+	expected    *keys.AuditHead
 }
 
 var _ Registry = (*fakeRegistry)(nil)

@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"io"
 	"mime"
 	"net/http"
 	"net/url"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -19,6 +21,7 @@ import (
 
 const (
 	maxBody        = 256 << 10        // bytes of a request body
+	maxImportBody  = 8 << 20          // of one that imports keys
 	bodyTimeout    = 10 * time.Second // for all of a body to arrive
 	maxFieldErrors = 50               // reported of one request
 	maxFieldName   = 100              // characters of a sender's own words in an answer
@@ -95,11 +98,12 @@ func (shape *inputShape) readBody(w http.ResponseWriter, r *http.Request) error 
 		identify(r, nil)
 		return nil
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	limit := bodyLimit(r)
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
 	var over *http.MaxBytesError
 	switch {
 	case errors.As(err, &over):
-		return bodyTooLarge()
+		return bodyTooLarge(limit)
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return &problem{code: requestTimeout, detail: "The body took too long to arrive."}
 	case err != nil:
@@ -131,8 +135,16 @@ func identify(r *http.Request, body []byte) {
 	callOf(r.Context()).request = sha256.Sum256(slices.Concat([]byte(r.Method+" "+r.URL.Path+"?"+r.URL.RawQuery+"\n"), body))
 }
 
-func bodyTooLarge() *problem {
-	return &problem{code: tooLarge, detail: "The body is larger than 256 KiB."}
+// bodyLimit is how many bytes the body of a request may have.
+func bodyLimit(r *http.Request) int64 {
+	if r.URL.Path == importPath {
+		return maxImportBody
+	}
+	return maxBody
+}
+
+func bodyTooLarge(limit int64) *problem {
+	return &problem{code: tooLarge, detail: fmt.Sprintf("The body is larger than %d KiB.", limit>>10)}
 }
 
 // checkMedia accepts application/json, in UTF-8 and not compressed. A missing type is refused too:
@@ -177,8 +189,12 @@ func (shape *inputShape) unknownField(path string) string {
 	if i := strings.LastIndexByte(path, '.'); i >= 0 {
 		parent, name = path[:i], path[i+1:]
 	}
+	parent = anyIndex.ReplaceAllString(parent, "[]")
 	return "unknown field" + didYouMean(name, shape.fields[parent])
 }
+
+// anyIndex is the place of an element in a list, which all have the same fields.
+var anyIndex = regexp.MustCompile(`\[\d+\]`)
 
 // join appends a name to a JSON path.
 func join(path, name string) string {

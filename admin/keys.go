@@ -75,6 +75,7 @@ func (s *server) makeKey(c keys.Credential) Key {
 		CreatedAt:       c.CreatedAt.UTC(),
 		UpdatedAt:       c.UpdatedAt.UTC(),
 		ExpiresAt:       instant(c.ExpiresAt),
+		LastUsedAt:      instant(c.LastUsedAt),
 		ApplicationType: c.ApplicationType,
 		RedirectURIs:    notNil(c.RedirectURIs),
 		AllowedIPs:      make([]string, len(c.AllowedIPs)),
@@ -93,10 +94,11 @@ func (s *server) makeKey(c keys.Credential) Key {
 	var newest time.Time
 	for i, secret := range c.Secrets {
 		k.Secrets[i] = KeySecret{
-			ID:        string(secret.ID),
-			Preview:   secret.Preview,
-			CreatedAt: secret.CreatedAt.UTC(),
-			ExpiresAt: instant(secret.ExpiresAt),
+			ID:         string(secret.ID),
+			Preview:    secret.Preview,
+			CreatedAt:  secret.CreatedAt.UTC(),
+			ExpiresAt:  instant(secret.ExpiresAt),
+			LastUsedAt: instant(secret.LastUsedAt),
 		}
 		if i == 0 || !secret.CreatedAt.Before(newest) {
 			newest, k.Preview = secret.CreatedAt, secret.Preview

@@ -22,6 +22,8 @@ type Registry interface {
 	RevokeToken(ctx context.Context, a keys.Actor, id keys.TokenID) (keys.Token, error)
 	Tokens(ctx context.Context, a keys.Actor, f keys.TokenFilter) (keys.TokenPage, error)
 	MayExplain(a keys.Actor, q keys.Question) (keys.Question, error)
+	Importer
+	AuditTrail
 	Now() time.Time
 	Catalog() *keys.Catalog
 	PeopleRegistry

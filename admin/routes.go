@@ -58,7 +58,7 @@ func (s *server) allRoutes() []route {
 	if s.Registry == nil {
 		return routes
 	}
-	routes = slices.Concat(routes, s.keyRoutes(), s.lifecycleRoutes(), s.peopleRoutes())
+	routes = slices.Concat(routes, s.keyRoutes(), s.lifecycleRoutes(), s.peopleRoutes(), s.importRoutes(), s.auditRoutes())
 	if s.DataPath != nil {
 		routes = append(routes, s.explainRoutes()...)
 	}
@@ -102,6 +102,26 @@ func (s *server) lifecycleRoutes() []route {
 		{http.MethodPost, "/v1/keys/{id}/rotate", "rotate-key", edit, act(s.rotateKey), "Rotate a key", rotateKeyDoc},
 		{http.MethodPost, "/v1/keys/{id}/reveal", "reveal-key", needs(keys.KeysReveal, keys.KeysRevealTenant), act(s.revealKey), "Reveal a secret", revealKeyDoc},
 		{http.MethodPost, "/v1/keys/revoke", "revoke-keys", revoke, act(s.revokeKeys), "Revoke many keys", revokeKeysDoc},
+	}
+}
+
+// importPath may carry a larger body than others, see bodyLimit.
+const importPath = "/v1/keys/import"
+
+// importRoutes take over keys of other gateways.
+func (s *server) importRoutes() []route {
+	return []route{
+		{http.MethodPost, importPath, "import-keys", needs(keys.KeysGenerateAny), act(s.importKeys), "Import keys", importKeysDoc},
+	}
+}
+
+// auditRoutes tell who did what.
+func (s *server) auditRoutes() []route {
+	return []route{
+		{http.MethodGet, "/v1/audit", "list-audit", needs(keys.AuditRead), act(s.listAudit), "List audit entries", listAuditDoc},
+		{http.MethodGet, "/v1/audit/chains", "list-audit-chains", needs(keys.AuditRead), act(s.listAuditChains), "List audit chains", listAuditChainsDoc},
+		{http.MethodGet, "/v1/audit/verify", "verify-audit", needs(keys.AuditRead), act(s.verifyAudit), "Verify an audit chain", verifyAuditDoc},
+		{http.MethodGet, "/v1/audit/export", "export-audit", needs(keys.AuditExport), stream(s.exportAudit, jsonLines, commaSeparated), "Export an audit chain", exportAuditDoc},
 	}
 }
 

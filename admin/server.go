@@ -88,6 +88,7 @@ func (s *server) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	defer func() {
 		if v := recover(); v != nil {
 			if v == http.ErrAbortHandler {
+				s.log(r, c, w.status, start)
 				panic(v)
 			}
 			c.cause = fmt.Errorf("panic: %v\n%s", v, debug.Stack())
@@ -117,8 +118,8 @@ func (s *server) serve(w http.ResponseWriter, r *http.Request) {
 			hint: "Use the address under admin.public_url, and let a proxy before it pass the Host header on."})
 		return
 	}
-	if r.ContentLength > maxBody {
-		writeProblem(w, r, bodyTooLarge())
+	if limit := bodyLimit(r); r.ContentLength > limit {
+		writeProblem(w, r, bodyTooLarge(limit))
 		return
 	}
 	// ServeMux would redirect an unclean path; a client that sends one is mistaken, and a

@@ -62,7 +62,7 @@ func TestPermissionTable(t *testing.T) {
 	s := newSite(t)
 	srv := s.handler.(*server)
 	all := newFake().actors[operatorText].Permissions
-	for _, rt := range srv.keyRoutes() {
+	for _, rt := range slices.Concat(srv.keyRoutes(), srv.importRoutes(), srv.auditRoutes()) {
 		t.Run(rt.method+" "+rt.path, func(t *testing.T) {
 			path := strings.Replace(rt.path, "{id}", "key_000000000001", 1) + "?unknown=1"
 			wantProblem(t, s.do(rt.method, path, "broken", "Authorization", ""), 401, "sign_in_required")
@@ -138,18 +138,20 @@ func TestWrongTokensAreThrottled(t *testing.T) {
 func TestRolesByEndpoint(t *testing.T) {
 	read := []string{"list-keys", "show-key"}
 	tokens := []string{"list-tokens", "create-token", "revoke-token"}
+	audit := []string{"list-audit", "list-audit-chains", "verify-audit"}
+	auditAll := slices.Concat(audit, []string{"export-audit"})
 	matrix := map[keys.RoleName][]string{
 		keys.RoleViewer:      read,
 		keys.RoleDeveloper:   slices.Concat(read, []string{"generate-key", "revoke-key"}),
-		keys.RoleTenantAdmin: slices.Concat(read, []string{"revoke-key"}, tokens),
-		keys.RoleAuditor:     read,
-		keys.RoleSupport:     read,
-		keys.RoleOperator:    slices.Concat(read, []string{"generate-key", "revoke-key"}, tokens),
+		keys.RoleTenantAdmin: slices.Concat(read, []string{"revoke-key"}, tokens, auditAll),
+		keys.RoleAuditor:     slices.Concat(read, auditAll),
+		keys.RoleSupport:     slices.Concat(read, audit),
+		keys.RoleOperator:    slices.Concat(read, []string{"generate-key", "revoke-key", "import-keys"}, tokens, auditAll),
 	}
 	s := newSite(t)
 	for _, role := range keys.BuiltinRoles() {
 		s.registry.actors["role"] = keys.Actor{Permissions: role.Permissions}
-		for _, rt := range s.handler.(*server).keyRoutes() {
+		for _, rt := range slices.Concat(s.handler.(*server).keyRoutes(), s.handler.(*server).importRoutes(), s.handler.(*server).auditRoutes()) {
 			r := s.do(rt.method, strings.Replace(rt.path, "{id}", "key_999999999999", 1), "", "Authorization", "Bearer role")
 			if got, want := r.status != 403, slices.Contains(matrix[role.Name], rt.id); got != want {
 				t.Errorf("%s %s: allowed %t, want %t (%d)", role.Name, rt.id, got, want, r.status)

@@ -24,6 +24,9 @@ func (g *Gateway) serveHTTP(w http.ResponseWriter, r *http.Request) {
 		x = c.overlook(c.recordAdmission(r.Context()))
 	}
 	c.settle(x)
+	if c.admitted && c.principal != nil {
+		c.principal.Used(c.now)
+	}
 	switch {
 	case x != nil:
 		c.refuse(x)

@@ -110,6 +110,9 @@ func (l *Local) spend(q *Query, places []place, a *Answer, at instant) error {
 			c.used += q.Cost
 			c.end = max(c.end, check.Span.End)
 			s.Reset = micros(check.Span.End - at.wall)
+			if l.track && !c.marked {
+				l.mark(c, &places[i], check)
+			}
 		}
 	}
 	return nil

@@ -23,6 +23,9 @@ type LocalOptions struct {
 	// MaxEntries bounds the log entries that all counters together have room for, 16 B each; 0
 	// means 33,554,432, half a gigabyte. A counter has room for 4 to 2048 of them.
 	MaxEntries int
+	// Track notes which days and months were counted in, for Changed; somebody has to call it now
+	// and then. Off, nothing is noted.
+	Track bool
 }
 
 const (
@@ -41,6 +44,7 @@ const (
 type Local struct {
 	clock    clock
 	seed     maphash.Seed
+	track    bool
 	shards   []shard
 	counters gauge
 	entries  gauge
@@ -57,7 +61,7 @@ const shardBits = 8
 
 // NewLocal makes an empty limiter.
 func NewLocal(o LocalOptions) *Local {
-	l := &Local{clock: newClock(o.Now), seed: maphash.MakeSeed(), shards: make([]shard, 1<<shardBits)}
+	l := &Local{clock: newClock(o.Now), seed: maphash.MakeSeed(), track: o.Track, shards: make([]shard, 1<<shardBits)}
 	for i := range l.shards {
 		l.shards[i].other = uint8(i)
 	}

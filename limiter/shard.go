@@ -8,9 +8,10 @@ import "sync"
 type shard struct {
 	mu       sync.Mutex
 	subjects table
-	cursor   uint64   // the slot where sweep goes on
-	due      uint32   // looks that decisions have left for sweep, times lookParts
-	other    uint8    // the shard that was looked after last beside this one
+	cursor   uint64 // the slot where sweep goes on
+	due      uint32 // looks that decisions have left for sweep, times lookParts
+	other    uint8  // the shard that was looked after last beside this one
+	changed  []changed
 	_        [64]byte // keeps neighbours' locks off this cache line
 }
 
@@ -25,6 +26,8 @@ type counter struct {
 	log  window
 	used int64
 	end  int64 // of the period, in µs since the epoch
+	// marked says that the shard's list of changed counters has it.
+	marked bool
 }
 
 // counterKey is what tells a subject's counters apart. N is not in it.

@@ -96,22 +96,9 @@ func (c *client) do(ctx context.Context, method, path string, query url.Values, 
 			return fmt.Errorf("write request: %w", err)
 		}
 	}
-	u := c.base.JoinPath(path)
-	u.RawQuery = query.Encode()
-	req, err := http.NewRequestWithContext(ctx, method, u.String(), nil)
+	resp, err := c.request(ctx, method, path, query, body)
 	if err != nil {
-		return fmt.Errorf("make request: %w", err)
-	}
-	req.Header.Set("Authorization", "Bearer "+c.token)
-	if in != nil {
-		req.Header.Set("Content-Type", "application/json")
-	}
-	resp, err := c.send(req, body)
-	if err != nil {
-		return &failure{
-			code: exitUnreachable, err: fmt.Errorf("no answer from the admin API at %s (from %s): %w", c.base, c.from, err),
-			next: "Is the gateway running? Start it with `postern run`.",
-		}
+		return err
 	}
 	defer resp.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(resp.Body, 64<<20))
@@ -128,6 +115,46 @@ func (c *client) do(ctx context.Context, method, path string, query url.Values, 
 		return fmt.Errorf("%s answered something other than the admin API would: %w", c.base, err)
 	}
 	return nil
+}
+
+// request sends one request and returns whatever is answered; body may be nil.
+func (c *client) request(ctx context.Context, method, path string, query url.Values, body []byte) (*http.Response, error) {
+	u := c.base.JoinPath(path)
+	u.RawQuery = query.Encode()
+	req, err := http.NewRequestWithContext(ctx, method, u.String(), nil)
+	if err != nil {
+		return nil, fmt.Errorf("make request: %w", err)
+	}
+	req.Header.Set("Authorization", "Bearer "+c.token)
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	resp, err := c.send(req, body)
+	if err != nil {
+		return nil, &failure{
+			code: exitUnreachable, err: fmt.Errorf("no answer from the admin API at %s (from %s): %w", c.base, c.from, err),
+			next: "Is the gateway running? Start it with `postern run`.",
+		}
+	}
+	return resp, nil
+}
+
+// open asks for a long answer and returns its body once it is known to be the one asked for.
+func (c *client) open(ctx context.Context, path string, query url.Values) (io.ReadCloser, error) {
+	c.http.Timeout = 0 // it takes as long as it takes
+	resp, err := c.request(ctx, http.MethodGet, path, query, nil)
+	if err != nil {
+		return nil, err
+	}
+	if resp.StatusCode == http.StatusOK {
+		return resp.Body, nil
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
+	if err != nil {
+		return nil, &failure{code: exitUnreachable, err: fmt.Errorf("read the answer of %s: %w", c.base, err)}
+	}
+	return nil, refused(resp.StatusCode, text)
 }
 
 // startPatience is how long a command waits for a server on this machine that does not listen yet:

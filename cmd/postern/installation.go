@@ -56,10 +56,19 @@ func (i *installation) Close() error {
 	return i.store.Close()
 }
 
+// checkpoints is where the gateway's counts are kept over a restart.
+func (i *installation) checkpoints(cfg *config.Config) keys.CheckpointStore {
+	if i.store == nil {
+		return newCheckpointFile(string(cfg.DataDir))
+	}
+	return i.store
+}
+
 // registry opens the rules over the installation's store. directory is nil for offline commands.
 func (i *installation) registry(ctx context.Context, cfg *config.Config, directory *keys.Directory) (*keys.Registry, error) {
 	return keys.OpenRegistry(ctx, keys.RegistryOptions{
 		Store: i.store, Vault: i.vault, Format: i.format, Catalog: cfg.Catalog(), Directory: directory,
+		KeepPepper: directory == nil,
 	})
 }
 

@@ -47,5 +47,5 @@ func (k key) oldSecret() *secret {
 func newKeys(g *globals) *cobra.Command {
 	return group("keys", "Issue, list, change and end keys",
 		newKeysCreate(g), newKeysList(g), newKeysShow(g), newKeysLimits(g), newKeysEdit(g), newKeysRotate(g), newKeysReveal(g),
-		newKeysSuspend(g), newKeysResume(g), newKeysRevoke(g), newKeysDelete(g), newKeysHash(g))
+		newKeysSuspend(g), newKeysResume(g), newKeysRevoke(g), newKeysDelete(g), newKeysImport(g), newKeysHash(g))
 }

@@ -23,6 +23,9 @@ func lockDataDir(dir string) (*os.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("lock data_dir: %w", err)
 	}
+	if err := keepOwner(path, dir); err != nil { // root may restore what another user runs
+		return nil, errors.Join(fmt.Errorf("lock data_dir: %w", err), f.Close())
+	}
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		f.Close()
 		if errors.Is(err, unix.EWOULDBLOCK) {

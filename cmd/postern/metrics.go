@@ -32,12 +32,15 @@ var (
 		"Credentials held in memory, by status.", []string{"status"}, nil)
 	directoryLag = prometheus.NewDesc("postern_directory_lag_seconds",
 		"Time since the store was last read successfully.", nil, nil)
+	secretsOnOldPepper = prometheus.NewDesc("postern_secrets_on_old_pepper",
+		"Secrets of keys that are still under a superseded pepper; each moves when it is next used.", nil, nil)
 )
 
 // Describe implements prometheus.Collector.
 func (directoryCollector) Describe(to chan<- *prometheus.Desc) {
 	to <- directoryKeys
 	to <- directoryLag
+	to <- secretsOnOldPepper
 }
 
 // Collect implements prometheus.Collector.
@@ -47,6 +50,7 @@ func (c directoryCollector) Collect(to chan<- prometheus.Metric) {
 		to <- prometheus.MustNewConstMetric(directoryKeys, prometheus.GaugeValue, float64(stats.ByStatus[status]), string(status))
 	}
 	to <- prometheus.MustNewConstMetric(directoryLag, prometheus.GaugeValue, stats.Lag.Seconds())
+	to <- prometheus.MustNewConstMetric(secretsOnOldPepper, prometheus.GaugeValue, float64(stats.OldPepper))
 }
 
 // certificateCollector asks for the ends of certificates when it is scraped. Its labels are the

@@ -35,6 +35,7 @@ type program struct {
 	directory *keys.Directory
 	registry  *keys.Registry // nil with store: none
 	limiter   *limiter.Local
+	saved     *checkpoints
 	gateway   *gateway.Gateway
 	admin     *http.Server
 	probes    *http.Server
@@ -83,7 +84,8 @@ func build(ctx context.Context, cfg *config.Config, s session, messages io.Write
 	}
 	registerProcess(metrics, p.directory)
 
-	p.limiter = limiter.NewLocal(limiter.LocalOptions{})
+	p.limiter = limiter.NewLocal(limiter.LocalOptions{Track: true})
+	p.saved = newCheckpoints(p.limiter, p.directory, p.install.checkpoints(cfg), p.log)
 	policy, err := gatewayPolicy(cfg)
 	if err != nil {
 		return p, err
@@ -91,7 +93,8 @@ func build(ctx context.Context, cfg *config.Config, s session, messages io.Write
 	if p.gateway, err = gateway.New(gateway.Options{
 		Policy: policy, Directory: p.directory, Limiter: p.limiter, Format: p.install.format,
 		Log: p.log, Access: newAccessLogger(p.access, cfg.Log.Format, &p.level, s.terminal), Metrics: metrics,
-		Drain: gateway.Drain{Delay: cfg.Drain.Delay, Timeout: cfg.Drain.Timeout},
+		Drain:      gateway.Drain{Delay: cfg.Drain.Delay, Timeout: cfg.Drain.Timeout},
+		AddressKey: p.install.vault.AddressKey(),
 	}); err != nil {
 		return p, err
 	}
@@ -206,6 +209,10 @@ func (p *program) serve(ctx, cut context.Context) error {
 		if err := p.load(work, group); err != nil {
 			return err
 		}
+		group.Go(func() error {
+			p.saved.run(work)
+			return nil
+		})
 		p.log.Info("serving", "gateway", p.gatewayListener.Addr().String(), "admin", addressOf(p.adminListener), "version", buildVersion())
 		close(p.serving)
 		p.tellManager(managerReady)
@@ -240,7 +247,19 @@ func (p *program) serve(ctx, cut context.Context) error {
 	if errors.Is(err, context.Canceled) {
 		err = nil
 	}
-	return errors.Join(err, drained, p.close())
+	return errors.Join(err, drained, p.saveLast(), p.close())
+}
+
+// saveLast writes the last checkpoint, when nothing is admitted any more: after a clean stop nothing
+// is forgotten.
+func (p *program) saveLast() error {
+	const patience = 10 * time.Second
+	if !p.loaded.Load() {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	return p.saved.save(ctx)
 }
 
 // tellManager tells systemd, if it wants to know. That it does not hear keeps nobody from serving.
@@ -293,6 +312,9 @@ func (p *program) stopControl(cut context.Context) {
 // load brings every credential into memory, and the declared ones up to date, before the first
 // request is answered.
 func (p *program) load(ctx context.Context, group *errgroup.Group) error {
+	if err := p.saved.restore(ctx); err != nil {
+		return err
+	}
 	if p.registry == nil {
 		if err := p.directory.LoadDeclared(p.cfg.Declared()); err != nil {
 			return fmt.Errorf("load declared keys: %w", err)
@@ -309,6 +331,7 @@ func (p *program) load(ctx context.Context, group *errgroup.Group) error {
 	if err := p.registry.Declare(ctx, p.cfg.Declared()); err != nil {
 		return fmt.Errorf("bring the declared keys up to date: %w", err)
 	}
+	p.moveSecrets(ctx, group)
 	p.loaded.Store(true)
 	p.log.Info("keys loaded", "took_ms", time.Since(started).Milliseconds())
 	group.Go(func() error {
@@ -333,6 +356,9 @@ func (p *program) Degraded() []string {
 	degraded := p.reloader.degraded()
 	for _, c := range p.certificates {
 		degraded = append(degraded, c.Degraded()...)
+	}
+	if problem := p.saved.degraded(); problem != "" {
+		degraded = append(degraded, problem)
 	}
 	if p.registry == nil {
 		return degraded

@@ -83,7 +83,7 @@ func TestConcurrentReload(t *testing.T) {
 
 	var early uint64
 	for n := 1; n <= good && ctx.Err() == nil; n++ {
-		replaceFile(t, path, head+texts[n%2])
+		rewrite(t, path, head+texts[n%2])
 		if status, text := r.api(http.MethodPost, "/v1/config/reload", ""); status != http.StatusOK {
 			t.Fatalf("reload %d: %d %s", n, status, text)
 		}
@@ -94,7 +94,7 @@ func TestConcurrentReload(t *testing.T) {
 		}
 		if n%2 == 0 {
 			spoilt := broken[n/2%len(broken)]
-			replaceFile(t, path, spoilt(head+texts[1]))
+			rewrite(t, path, spoilt(head+texts[1]))
 			if status, text := r.api(http.MethodPost, "/v1/config/reload", ""); status != http.StatusUnprocessableEntity || !strings.Contains(text, "gateway.yaml") {
 				t.Fatalf("a broken configuration: got %d %s, want 422 and the place", status, text)
 			}
@@ -119,13 +119,10 @@ func heapInUse() uint64 {
 	return m.HeapAlloc
 }
 
-// replaceFile writes a file so that nobody reads half of it.
-func replaceFile(t *testing.T, path, text string) {
+// rewrite replaces a file so that nobody reads half of it.
+func rewrite(t *testing.T, path, text string) {
 	t.Helper()
-	if err := os.WriteFile(path+".new", []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Rename(path+".new", path); err != nil {
+	if err := replaceFile(path, []byte(text)); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -147,7 +144,7 @@ func TestReloadTells(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	replaceFile(t, path, strings.Replace(string(text), "[1/s]", "[2/s]", 1)+"max_stale: 2h\nlog: { level: debug }\n")
+	rewrite(t, path, strings.Replace(string(text), "[1/s]", "[2/s]", 1)+"max_stale: 2h\nlog: { level: debug }\n")
 	status, body := r.api(http.MethodPost, "/v1/config/reload", "")
 	var done reloaded
 	if err := json.Unmarshal([]byte(body), &done); err != nil || status != http.StatusOK {
@@ -168,7 +165,7 @@ func TestReloadTells(t *testing.T) {
 	if _, plans := r.api(http.MethodGet, "/v1/plans", ""); !strings.Contains(plans, `"2/s"`) {
 		t.Errorf("got plans %s", plans)
 	}
-	replaceFile(t, path, "version: 2\n")
+	rewrite(t, path, "version: 2\n")
 	if status, body := r.api(http.MethodPost, "/v1/config/reload", ""); status != http.StatusUnprocessableEntity || !strings.Contains(body, "gateway.yaml:1:10") {
 		t.Errorf("got %d %s, want 422 and file:line:column", status, body)
 	}
@@ -184,7 +181,7 @@ func TestReloadTells(t *testing.T) {
 	if _, metrics := r.api(http.MethodGet, "/metrics", ""); !strings.Contains(metrics, "postern_config_last_reload_successful 0") {
 		t.Error("the metric does not say that the last reload failed")
 	}
-	replaceFile(t, path, string(text))
+	rewrite(t, path, string(text))
 	if status, body := r.api(http.MethodPost, "/v1/config/reload", ""); status != http.StatusOK || !strings.Contains(body, `"restart_needed":[]`) {
 		t.Errorf("got %d %s, want nothing to wait for a restart any more", status, body)
 	}

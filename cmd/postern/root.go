@@ -63,7 +63,11 @@ func newRoot(s session) *cobra.Command {
 		newPlans(g),
 		newUsers(g),
 		newTenants(g),
+		newAudit(g),
 		newHealth(g),
+		newBackup(g),
+		newRestore(g),
+		newSecrets(g),
 		newVersion(g),
 	)
 	return root

@@ -44,3 +44,25 @@ func TestAuthenticateDoesNotAllocate(t *testing.T) {
 		}
 	}
 }
+
+func TestUsedDoesNotAllocate(t *testing.T) {
+	d, _ := filledDirectory(testVault(t), 10, OwnerTenant)
+	now := time.Now()
+	texts := make([]string, 10)
+	for i := range texts {
+		texts[i] = sampleText(i)
+	}
+	n := testing.AllocsPerRun(200, func() {
+		for _, text := range texts {
+			p, _ := d.Authenticate(Presented{Text: text}, now)
+			p.Used(now)
+		}
+		now = now.Add(time.Second)
+	})
+	if n != 0 {
+		t.Errorf("%v allocations, want none", n)
+	}
+	if got := d.TakeUses(nil); len(got) != 10 {
+		t.Errorf("got %d uses, want 10", len(got))
+	}
+}

@@ -34,6 +34,9 @@ func (d *Directory) put(id CredentialID, version int64, next *entry) {
 		return
 	}
 	old := shard.entries[id]
+	if next != nil && old != nil {
+		next.inherit(old)
+	}
 	if next != nil {
 		shard.entries[id] = next
 		delete(shard.floors, id)
@@ -83,6 +86,7 @@ func (d *Directory) entryOf(c *Credential) *entry {
 		version:   c.Version,
 		status:    entryStatusOf(c.Status),
 	}
+	e.entry = e
 	count := 0
 	for i := range c.Secrets {
 		s := &c.Secrets[i]
@@ -90,11 +94,18 @@ func (d *Directory) entryOf(c *Credential) *entry {
 			d.forged.tell(d.log, "secret", string(c.ID)+"/"+string(s.ID))
 			continue
 		}
+		if s.Pepper != d.vault.PepperVersion() {
+			e.old++
+		}
 		switch count {
 		case 0:
 			e.first = entrySecret{s.Digest, expiryMicro(s.ExpiresAt)}
+			if len(s.ID) == idLen {
+				copy(e.firstName[:], s.ID)
+			}
 		case 1:
-			e.second = &entrySecret{s.Digest, expiryMicro(s.ExpiresAt)}
+			e.second = &secondSecret{entrySecret: entrySecret{s.Digest, expiryMicro(s.ExpiresAt)}, id: s.ID, principal: e.Principal}
+			e.second.principal.second = true
 		}
 		count++
 	}

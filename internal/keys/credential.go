@@ -86,6 +86,9 @@ type Credential struct {
 	Version         int64     // 1 on creation, +1 with each write
 	Secrets         []StoredSecret
 	MAC             RowMAC // over the decisive fields, see Vault.SealCredential
+	// LastUsedAt is when a call was last admitted, to the second; zero when that is not known. It is
+	// no part of the stored record: the Registry fills it in for who reads.
+	LastUsedAt time.Time
 }
 
 // StatusAt is the status to show: an active or suspended credential is Expired from ExpiresAt on.
@@ -106,6 +109,8 @@ type StoredSecret struct {
 	CreatedAt time.Time
 	ExpiresAt time.Time // zero: as long as the credential
 	MAC       RowMAC
+	// LastUsedAt is as the credential's, for calls with this secret.
+	LastUsedAt time.Time
 }
 
 // Digest is HMAC-SHA-256(pepper, SHA-256(whole text)).

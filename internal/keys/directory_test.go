@@ -712,7 +712,7 @@ func TestDigestCollisionsAreToldApart(t *testing.T) {
 	if find(9) != nil {
 		t.Error("a digest of nobody finds somebody")
 	}
-	next := &entry{first: entrySecret{digest: digest(2)}, second: &entrySecret{digest: digest(7)}}
+	next := &entry{first: entrySecret{digest: digest(2)}, second: &secondSecret{entrySecret: entrySecret{digest: digest(7)}}}
 	x.replace(all[2], next)
 	if find(2) != next || find(7) != next {
 		t.Error("the replacement is not found by both digests")

@@ -2,18 +2,34 @@ package keys
 
 import (
 	"crypto/subtle"
+	"sync/atomic"
 	"time"
 )
 
-// entry is one credential in the directory: 208 bytes, a size class of the allocator. It is
-// immutable; a change puts another in its place.
+// entry is one credential in the directory: 240 bytes, a size class of the allocator. But for the
+// notes of its use it is immutable; a change puts another in its place.
 type entry struct {
 	Principal
 	tenant  *tenantSlot
 	version int64
 	first   entrySecret
-	second  *entrySecret // nil but during a rollover
+	second  *secondSecret // nil but during a rollover
 	status  entryStatus
+	old     uint8 // secrets under a superseded pepper
+
+	firstName [idLen]byte // the first secret's id, in place: a string costs twice as much
+	used      useMark     // of the first secret
+	queued    atomic.Bool // on the useList
+	next      *entry      // there
+}
+
+// secondSecret is a credential's other secret. Its principal says that it was this one that
+// authenticated.
+type secondSecret struct {
+	entrySecret
+	principal Principal
+	id        SecretID
+	used      useMark
 }
 
 // entrySecret is what a text is checked against. A zero digest is no secret.
@@ -81,9 +97,17 @@ func (e *entry) match(d *Digest) *entrySecret {
 		return &e.first
 	}
 	if e.second != nil && subtle.ConstantTimeCompare(e.second.digest[:], d[:]) == 1 {
-		return e.second
+		return &e.second.entrySecret
 	}
 	return nil
+}
+
+// principalOf is the principal that a secret of the entry authenticates.
+func (e *entry) principalOf(s *entrySecret) *Principal {
+	if s == &e.first {
+		return &e.Principal
+	}
+	return &e.second.principal
 }
 
 // digests calls fn for each of the credential's digests.

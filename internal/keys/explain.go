@@ -105,7 +105,7 @@ func (d *Directory) ByText(text string) *Principal {
 // liveSecret tells whether one of the secrets has not ended.
 func (e *entry) liveSecret(now time.Time) bool {
 	live := func(s *entrySecret) bool {
-		return s != nil && s.digest != Digest{} && (s.expires == 0 || now.UnixMicro() < s.expires)
+		return s.digest != Digest{} && (s.expires == 0 || now.UnixMicro() < s.expires)
 	}
-	return live(&e.first) || live(e.second)
+	return live(&e.first) || e.second != nil && live(&e.second.entrySecret)
 }

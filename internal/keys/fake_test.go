@@ -26,6 +26,7 @@ type fakeStore struct {
 	audit       map[string][]AuditEntry
 	meta        map[string][]byte
 	replays     map[Digest]Replay
+	uses        []LastUse
 	changed     map[any]Seq // by CredentialID or TenantID
 	moved       chan struct{}
 
@@ -294,7 +295,7 @@ func (s *fakeStore) AuditHead(_ context.Context, chain string) (AuditEntry, erro
 
 func (s *fakeStore) AuditEntries(_ context.Context, chain string, after int64, most int) ([]AuditEntry, error) {
 	return look(s, func() ([]AuditEntry, error) {
-		list := s.audit[chain][min(int(after), len(s.audit[chain])):]
+		list := s.audit[chain][min(max(int(after), 0), len(s.audit[chain])):]
 		return slices.Clone(list[:min(most, len(list))]), nil
 	})
 }
@@ -611,4 +612,57 @@ func refused(t *testing.T, err error, want RefusalCode) *Refusal {
 		t.Fatalf("got refusal %v, want code %s", r, want)
 	}
 	return r
+}
+
+func (s *fakeStore) ListAudit(_ context.Context, f AuditFilter) (AuditPage, error) {
+	return look(s, func() (AuditPage, error) {
+		var page AuditPage
+		for chain, list := range s.audit {
+			for _, e := range list {
+				if (f.Chain == "" || f.Chain == chain) && (f.Action == "" || f.Action == e.Action) &&
+					(f.Actor == "" || f.Actor == e.Actor.ID) && (f.Target == "" || f.Target == e.Target) {
+					page.Items = append(page.Items, e)
+				}
+			}
+		}
+		slices.SortFunc(page.Items, func(a, b AuditEntry) int {
+			return cmp.Or(b.Time.Compare(a.Time), strings.Compare(b.Chain, a.Chain), cmp.Compare(b.Seq, a.Seq))
+		})
+		page.Items = page.Items[:min(f.Limit, len(page.Items))]
+		return page, nil
+	})
+}
+
+func (s *fakeStore) AuditHeads(context.Context) ([]AuditEntry, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var heads []AuditEntry
+	for _, chain := range slices.Sorted(maps.Keys(s.audit)) {
+		heads = append(heads, s.audit[chain][len(s.audit[chain])-1])
+	}
+	return heads, s.fail
+}
+
+func (s *fakeStore) LastUses(_ context.Context, ids []CredentialID) ([]LastUse, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var uses []LastUse
+	for _, u := range s.uses {
+		if slices.Contains(ids, u.Credential) {
+			uses = append(uses, u)
+		}
+	}
+	return uses, s.fail
+}
+
+func (s *fakeStore) TakenDigests(ctx context.Context, list []Digest) ([]Digest, error) {
+	var taken []Digest
+	for _, d := range list {
+		if _, err := s.CredentialByDigest(ctx, d); err == nil {
+			taken = append(taken, d)
+		} else if !errors.Is(err, ErrNotFound) {
+			return nil, err
+		}
+	}
+	return taken, nil
 }

@@ -76,6 +76,7 @@ const (
 	sessionLabel    = "postern row session 1"
 	linkLabel       = "postern row link 1"
 	auditLabel      = "postern audit entry 1"
+	auditHeadLabel  = "postern audit head 1"
 	sealLabel       = "postern sealed secret 1"
 
 	onceKeyLabel     = "postern request key 1"

@@ -95,12 +95,14 @@ func (r *Registry) ownedBy(ctx context.Context, tx Tx, u *User) ([]Credential, e
 // turn writes a credential's next version in another state, with its audit entry.
 func (r *Registry) turn(ctx context.Context, tx Tx, a Actor, c Credential, to Status, action, reason string) error {
 	now := r.instant()
-	c.Status, c.UpdatedAt, c.Version = to, now, c.Version+1
-	if to == Revoked {
+	c.Status, c.Hold = to, NoHold
+	switch to {
+	case Revoked:
 		c.RevokedAt = now
+	case Suspended:
+		c.Hold = HoldTenant // the owner himself must not resume it
 	}
-	r.vault.SealCredential(&c)
-	if err := tx.PutCredential(ctx, c); err != nil {
+	if err := r.rewrite(ctx, tx, &c, now); err != nil {
 		return err
 	}
 	return r.record(ctx, tx, a, string(c.Tenant), action, string(c.ID), details("name", c.Name, "reason", reason))

@@ -14,6 +14,7 @@ type policyTable struct {
 	plans   map[PlanName]*planSlot
 	rights  map[string]*rightsSlot
 	tenants map[TenantID]*tenantSlot
+	uses    useList
 }
 
 type planSlot struct {
@@ -34,6 +35,7 @@ type tenantSlot struct {
 	subject string // tenant:<id>, see Principal.Owner
 	record  Tenant // Version 0: not known (yet)
 	gate    atomic.Uint32
+	uses    *useList // of the whole directory
 }
 
 // What a tenant's gate says to all its credentials. The zero value lets nobody through: a tenant
@@ -96,7 +98,7 @@ func (t *policyTable) tenant(id TenantID) *tenantSlot {
 	defer t.mu.Unlock()
 	s := t.tenants[id]
 	if s == nil {
-		s = &tenantSlot{id: id, subject: "tenant:" + string(id)}
+		s = &tenantSlot{id: id, subject: "tenant:" + string(id), uses: &t.uses}
 		t.tenants[id] = s
 	}
 	return s

@@ -16,6 +16,8 @@ type Principal struct {
 	ExpiresAt  time.Time // zero: never
 	Test       bool
 
+	second bool   // authenticated with the second secret of a rollover
+	entry  *entry // nil outside a directory
 	plan   *planSlot
 	rights *rightsSlot
 }

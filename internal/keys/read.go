@@ -35,7 +35,11 @@ func (r *Registry) Credential(ctx context.Context, a Actor, id CredentialID) (Cr
 		r.forged.tell(r.log, "credential", string(id))
 		return Credential{}, absent("key", string(id))
 	}
-	return r.shown(c), nil
+	shown := []Credential{r.shown(c)}
+	if err := r.withUses(ctx, shown); err != nil {
+		return Credential{}, err
+	}
+	return shown[0], nil
 }
 
 // shown leaves out of an authentic credential the secrets that are not, and those that have ended.
@@ -91,6 +95,9 @@ func (r *Registry) Credentials(ctx context.Context, a Actor, f CredentialFilter)
 		}
 	}
 	page.Items = kept
+	if err := r.withUses(ctx, kept); err != nil {
+		return CredentialPage{}, err
+	}
 	return page, nil
 }
 

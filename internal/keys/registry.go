@@ -24,6 +24,10 @@ type RegistryOptions struct {
 	// Wait holds up a sign-in at an account that many have tried; nil: for as long, or until the
 	// context ends.
 	Wait func(context.Context, time.Duration) error
+	// KeepPepper goes on under the pepper that is in force, where the vault has a newer one. Offline
+	// commands want it: a gateway that runs beside them may not know the newer one yet, and would
+	// take what they write for forged. Without it the newest comes into force.
+	KeepPepper bool
 }
 
 // Registry owns every rule of who may do what to credentials, tokens and tenants. Each method
@@ -49,8 +53,11 @@ type Registry struct {
 	wait      func(context.Context, time.Duration) error
 }
 
-// pepperCanary is the name under which the store remembers the pepper's canary.
-const pepperCanary = "pepper_canary"
+// PepperCanaryName is the name under which the store remembers the canary of the pepper that is in
+// force, see Vault.Canary.
+const PepperCanaryName = "pepper_canary"
+
+const pepperCanary = PepperCanaryName
 
 // keysetCanary is the name under which the store keeps a known text, sealed with the keyset.
 const keysetCanary = "keyset_canary"
@@ -97,18 +104,21 @@ func OpenRegistry(ctx context.Context, o RegistryOptions) (*Registry, error) {
 	if r.random == nil {
 		r.random = rand.Reader
 	}
-	if err := r.found(ctx); err != nil {
+	if err := r.found(ctx, o.KeepPepper); err != nil {
 		return nil, fmt.Errorf("open registry: %w", err)
 	}
 	return r, nil
 }
 
 // found makes what every installation has, once, and does not write when it is there.
-func (r *Registry) found(ctx context.Context) error {
+func (r *Registry) found(ctx context.Context, keepPepper bool) error {
 	canary, err := r.store.Meta(ctx, pepperCanary)
 	if err == nil && !r.vault.Recognises(canary) {
 		return fmt.Errorf("%w than the file that secrets.pepper names, so none of its credentials can be checked; "+
 			"put back this installation's own pepper file, or let store name another database", ErrForeignPepper)
+	}
+	if err == nil && keepPepper {
+		r.vault = r.vault.under(canary)
 	}
 	newCanary := err == nil && string(canary) != string(r.vault.Canary()) // a newer pepper came into force
 	if err != nil && !errors.Is(err, ErrNotFound) {
@@ -128,6 +138,11 @@ func (r *Registry) found(ctx context.Context) error {
 	return r.change(ctx, "set up store", func(ctx context.Context, tx Tx) error {
 		if _, err := tx.Meta(ctx, pepperCanary); newCanary || errors.Is(err, ErrNotFound) {
 			if err := tx.PutMeta(ctx, pepperCanary, r.vault.Canary()); err != nil {
+				return err
+			}
+		}
+		if newCanary {
+			if err := r.recordPepper(ctx, tx); err != nil {
 				return err
 			}
 		}

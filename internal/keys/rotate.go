@@ -68,6 +68,9 @@ func (r *Registry) rotatable(ctx context.Context, from Reader, a Actor, c *Crede
 	if err := inState(c, now, "rotated", Active, Suspended); err != nil {
 		return Policy{}, err
 	}
+	if err := r.ownerReady(ctx, from, c.Owner); err != nil {
+		return Policy{}, err
+	}
 	tenant, err := r.readyTenant(ctx, from, c.Tenant)
 	if err != nil {
 		return Policy{}, err

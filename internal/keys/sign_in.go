@@ -18,7 +18,7 @@ func (r *Registry) TokenActor(ctx context.Context, text string) (Actor, error) {
 	if r.format.Parse(text).Kind != TokenText {
 		return Actor{}, no
 	}
-	for _, p := range r.vault.peppers {
+	for i, p := range r.vault.peppers {
 		t, err := r.store.TokenByDigest(ctx, p.digest.ofText(text))
 		if errors.Is(err, ErrNotFound) {
 			continue
@@ -28,6 +28,9 @@ func (r *Registry) TokenActor(ctx context.Context, text string) (Actor, error) {
 		}
 		if !r.vault.TokenIntact(&t) || !t.live(r.now()) {
 			return Actor{}, no
+		}
+		if i > 0 {
+			r.moveToken(ctx, t.ID, text)
 		}
 		a, err := r.tokenActor(ctx, &t)
 		if errors.Is(err, ErrNotFound) {

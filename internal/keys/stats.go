@@ -11,7 +11,10 @@ type DirectoryStats struct {
 	ByStatus map[Status]int // every status has its entry
 	Lag      time.Duration  // since the last successful read of the store
 	Applied  Seq
-	Forged   int64 // rows of credentials, secrets and listed tokens that did not authenticate, since the start
+	// OldPepper counts the secrets under a superseded pepper, of credentials that may be admitted or
+	// could be again.
+	OldPepper int
+	Forged    int64 // rows of credentials, secrets and listed tokens that did not authenticate, since the start
 }
 
 // statsAge is for how long counts are given out again while nothing changed but time: counting
@@ -24,6 +27,7 @@ type statsCache struct {
 	counted  int64 // changes at the time of the count, +1
 	at       time.Time
 	byStatus map[Status]int
+	old      int
 }
 
 func (c *statsCache) changed() { c.changes.Add(1) }
@@ -32,34 +36,41 @@ func (c *statsCache) changed() { c.changes.Add(1) }
 // some 100 ms, and is kept for 5 s while no credential changes.
 func (d *Directory) Stats(now time.Time) DirectoryStats {
 	seq, _ := d.progress.at()
+	byStatus, old := d.count(now)
 	return DirectoryStats{
-		ByStatus: d.countByStatus(now),
-		Lag:      d.lag(now),
-		Applied:  seq,
-		Forged:   d.forged.count.Load(),
+		ByStatus:  byStatus,
+		Lag:       d.lag(now),
+		Applied:   seq,
+		OldPepper: old,
+		Forged:    d.forged.count.Load(),
 	}
 }
 
-func (d *Directory) countByStatus(now time.Time) map[Status]int {
+func (d *Directory) count(now time.Time) (map[Status]int, int) {
 	c := &d.stats
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	changes := c.changes.Load() + 1
 	if age := now.Sub(c.at); c.counted != changes || age < 0 || age > statsAge {
+		old := 0
 		byStatus := map[Status]int{Pending: 0, Active: 0, Suspended: 0, Expired: 0, Revoked: 0, Denied: 0}
 		for i := range d.ids.shards {
 			shard := &d.ids.shards[i]
 			shard.mu.RLock()
 			for _, e := range shard.entries {
-				byStatus[e.statusAt(now)]++
+				status := e.statusAt(now)
+				byStatus[status]++
+				if status == Active || status == Suspended || status == Pending {
+					old += int(e.old)
+				}
 			}
 			shard.mu.RUnlock()
 		}
-		c.counted, c.at, c.byStatus = changes, now, byStatus
+		c.counted, c.at, c.byStatus, c.old = changes, now, byStatus, old
 	}
 	out := make(map[Status]int, len(c.byStatus))
 	for s, n := range c.byStatus {
 		out[s] = n
 	}
-	return out
+	return out, c.old
 }

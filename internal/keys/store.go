@@ -63,6 +63,8 @@ type Reader interface {
 	// ErrNotFound, at once for a digest that nobody has. To find its credential may take a look at
 	// every record (about a second for a million): it is for telling people, not for requests.
 	CredentialByDigest(ctx context.Context, d Digest) (Credential, error)
+	// TakenDigests returns which of the digests somebody has, tombstones that keep theirs included.
+	TakenDigests(ctx context.Context, list []Digest) ([]Digest, error)
 	// Credentials returns one page, or ErrBadCursor.
 	Credentials(ctx context.Context, f CredentialFilter) (CredentialPage, error)
 	// CountCredentials counts what the caps count: active, pending and suspended credentials
@@ -77,6 +79,14 @@ type Reader interface {
 	AuditHead(ctx context.Context, chain string) (AuditEntry, error)
 	// AuditEntries returns entries of a chain with Seq > after, oldest first, at most max.
 	AuditEntries(ctx context.Context, chain string, after int64, max int) ([]AuditEntry, error)
+	// AuditHeads returns the last entry of every chain, ordered by chain.
+	AuditHeads(ctx context.Context) ([]AuditEntry, error)
+	// LastUses returns what checkpoints say of these credentials, see CheckpointStore; those that
+	// were never used are left out.
+	LastUses(ctx context.Context, ids []CredentialID) ([]LastUse, error)
+	// ListAudit returns one page of entries of one chain or all, newest first by time, then by chain
+	// and number backwards; or ErrBadCursor. Of 1,000,000 entries a page takes under 100 ms.
+	ListAudit(ctx context.Context, f AuditFilter) (AuditPage, error)
 	// Meta returns an installation-wide value (schema-independent facts such as the pepper
 	// canary), or ErrNotFound.
 	Meta(ctx context.Context, name string) ([]byte, error)
@@ -148,6 +158,24 @@ type CountFilter struct {
 	OwnerType OwnerType
 	OwnerID   string
 	Now       time.Time
+}
+
+// AuditFilter selects a page of audit entries. Zero fields select everything.
+type AuditFilter struct {
+	Chain  string
+	Action string
+	Actor  string // the actor's id
+	Target string
+	From   time.Time // entries of this time and later
+	To     time.Time // entries before it
+	Cursor string    // opaque, from AuditPage.Next
+	Limit  int       // 1 to 1000
+}
+
+// AuditPage is one page; Next is "" on the last.
+type AuditPage struct {
+	Items []AuditEntry
+	Next  string
 }
 
 // TokenFilter selects a page of admin tokens. Tenant "" means all.

@@ -27,7 +27,8 @@ func (r *Registry) Suspend(ctx context.Context, a Actor, id CredentialID, reason
 
 // Resume puts a suspended credential back into use, a declared one too. Only suspended ones can be:
 // invalid_state otherwise, also once they expired. What an administrator or the provider suspended,
-// nobody with less to say resumes: permission_denied. ifVersion: see Revoke.
+// nobody with less to say resumes: permission_denied, and so it is while its owner's access to keys is
+// removed. ifVersion: see Revoke.
 func (r *Registry) Resume(ctx context.Context, a Actor, id CredentialID, reason string, ifVersion ...int64) (Credential, error) {
 	var wrong fieldErrors
 	reason = wrong.lines("reason", reason, maxReason)
@@ -35,8 +36,11 @@ func (r *Registry) Resume(ctx context.Context, a Actor, id CredentialID, reason 
 		return Credential{}, err
 	}
 	do := act{doing: "resume key", own: KeysRevoke, all: KeysRevokeAny, declared: true, ifVersion: ifVersion}
-	return r.amend(ctx, a, id, do, func(_ context.Context, _ Tx, c *Credential, now time.Time) (note, error) {
+	return r.amend(ctx, a, id, do, func(ctx context.Context, tx Tx, c *Credential, now time.Time) (note, error) {
 		if err := inState(c, now, "resumed", Suspended); err != nil {
+			return note{}, err
+		}
+		if err := r.ownerReady(ctx, tx, c.Owner); err != nil {
 			return note{}, err
 		}
 		if a.hold().weight() < c.Hold.weight() {

@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/tink-crypto/tink-go/v2/aead"
 	"github.com/tink-crypto/tink-go/v2/insecurecleartextkeyset"
@@ -17,8 +18,11 @@ import (
 // Vault holds the pepper and keyset: it digests, seals and authenticates rows. It is immutable and
 // safe for concurrent use.
 type Vault struct {
-	peppers []*pepper // current first
-	aead    tink.AEAD // nil without a keyset
+	peppers []*pepper        // current first
+	retired []retiredPepper  // of which only old audit entries are left
+	aead    tink.AEAD        // nil without a keyset
+	sealing [sealPrefix]byte // how a text begins that was sealed with the keyset's primary key
+	sealers int              // keys in the keyset
 }
 
 // ErrSealed says that a sealed secret cannot be opened with this keyset, in this place.
@@ -30,22 +34,17 @@ func NewKeyset() ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make keyset: %w", err)
 	}
-	var b bytes.Buffer
-	if err := insecurecleartextkeyset.Write(handle, keyset.NewJSONWriter(&b)); err != nil {
-		return nil, fmt.Errorf("write keyset: %w", err)
-	}
-	b.WriteByte('\n')
-	return b.Bytes(), nil
+	return keysetText(handle)
 }
 
 // OpenVault reads the contents of the pepper and keyset files. With a nil keyset everything works
 // but Seal and Open. Errors never show what is in the files.
 func OpenVault(pepperFile, keysetFile []byte) (*Vault, error) {
-	peppers, err := parsePeppers(pepperFile)
+	peppers, retired, err := parsePeppers(pepperFile)
 	if err != nil {
 		return nil, err
 	}
-	v := &Vault{peppers: peppers}
+	v := &Vault{peppers: peppers, retired: retired}
 	if keysetFile == nil {
 		return v, nil
 	}
@@ -61,6 +60,8 @@ func OpenVault(pepperFile, keysetFile []byte) (*Vault, error) {
 	if v.aead, err = aead.New(handle); err != nil {
 		return nil, fmt.Errorf("read keyset file: its keys are not for AEAD (AES-GCM); %s", next)
 	}
+	info := handle.KeysetInfo()
+	v.sealing, v.sealers = sealedBy(info.GetPrimaryKeyId()), len(info.GetKeyInfo())
 	return v, nil
 }
 
@@ -84,6 +85,11 @@ func (v *Vault) DigestHash(sum [sha256.Size]byte) Digest { return v.peppers[0].d
 
 // PepperVersion is the version of the current pepper, the one that Digest uses.
 func (v *Vault) PepperVersion() uint32 { return v.peppers[0].version }
+
+// AddressKey keys the names under which client addresses are counted, so that neither a checkpoint
+// nor a shared store tells an address, and the names are the same after a restart. With a new pepper
+// they change: addresses then begin their windows and periods anew.
+func (v *Vault) AddressKey() []byte { return slices.Clone(v.peppers[0].address) }
 
 // Canary is what the store remembers to recognise the pepper. It tells nothing about it.
 func (v *Vault) Canary() []byte { return []byte(v.peppers[0].canary) }
@@ -219,10 +225,24 @@ func (v *Vault) SealAudit(last AuditEntry, e *AuditEntry) {
 // AuditIntact tells whether an entry is as it was written and follows the last one. Walking a chain
 // with it finds the first altered, missing or reordered entry.
 func (v *Vault) AuditIntact(last AuditEntry, e *AuditEntry) bool {
-	if e.Seq != last.Seq+1 || e.Prev != last.MAC {
-		return false
+	return e.Seq == last.Seq+1 && e.Prev == last.MAC && v.auditMAC(e)
+}
+
+// auditMAC tells whether an entry is as it was written, wherever it stands.
+func (v *Vault) auditMAC(e *AuditEntry) bool {
+	return v.anyAudit(e.MAC, func(b []byte) []byte { return encodeAudit(b, e) })
+}
+
+// anyAudit tells whether one of the audit keys, in force, superseded or left of a dropped pepper,
+// gives the MAC of a message.
+func (v *Vault) anyAudit(want RowMAC, message func([]byte) []byte) bool {
+	if v.anyPepper(want, func(p *pepper) RowMAC { return p.audit.of(message) }) {
+		return true
 	}
-	return v.anyPepper(e.MAC, func(p *pepper) RowMAC {
-		return p.audit.of(func(b []byte) []byte { return encodeAudit(b, e) })
-	})
+	for _, r := range v.retired {
+		if got := r.audit.of(message); hmac.Equal(got[:], want[:]) {
+			return true
+		}
+	}
+	return false
 }

@@ -61,6 +61,21 @@ func (r *reader) AuditHead(ctx context.Context, chain string) (keys.AuditEntry, 
 	return row.entry(), nil
 }
 
+// AuditHeads implements keys.Reader.
+func (r *reader) AuditHeads(ctx context.Context) ([]keys.AuditEntry, error) {
+	var rows []auditRow
+	err := r.db.NewSelect().Model(&rows).
+		Where("(chain, seq) IN (SELECT chain, max(seq) FROM audit GROUP BY chain)").Order("chain").Scan(ctx)
+	if err != nil {
+		return nil, r.fail(ctx, "read the ends of the audit chains", err)
+	}
+	heads := make([]keys.AuditEntry, len(rows))
+	for i := range rows {
+		heads[i] = rows[i].entry()
+	}
+	return heads, nil
+}
+
 // AuditEntries implements keys.Reader.
 func (r *reader) AuditEntries(ctx context.Context, chain string, after int64, most int) ([]keys.AuditEntry, error) {
 	var rows []auditRow

@@ -35,6 +35,7 @@ func testStore(t *testing.T, open func(t *testing.T) keys.Store) {
 		{"Tenant", testTenant},
 		{"Token", testToken},
 		{"Audit", testAudit},
+		{"AuditList", testAuditList},
 		{"Meta", testMeta},
 		{"Replay", testReplay},
 		{"User", testUser},
@@ -48,6 +49,7 @@ func testStore(t *testing.T, open func(t *testing.T) keys.Store) {
 		{"Load", testLoad},
 		{"Blob", testBlob},
 		{"Lease", testLease},
+		{"Checkpoint", testCheckpoint},
 	} {
 		t.Run(part.name, func(t *testing.T) { part.test(t, open) })
 	}

@@ -3,6 +3,7 @@ package store_test
 import (
 	"context"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -209,10 +210,25 @@ func testByDigest(t *testing.T, s keys.Store) {
 			t.Errorf("%s: got error %v, want ErrNotFound", name, err)
 		}
 	}
+	all := []keys.Digest{a.Secrets[0].Digest, {1}, gone.Secrets[0].Digest, frees.Secrets[0].Digest}
+	for range 1000 { // more than one statement takes
+		all = append(all, keys.Digest(sum("nobody's", len(all))))
+	}
+	all = append(all, b.Secrets[0].Digest)
+	got, err := s.TakenDigests(t.Context(), all)
+	if err != nil {
+		t.Fatal(err)
+	}
+	slices.SortFunc(got, func(x, y keys.Digest) int { return slices.Compare(x[:], y[:]) })
+	taken := []keys.Digest{a.Secrets[0].Digest, gone.Secrets[0].Digest, b.Secrets[0].Digest}
+	slices.SortFunc(taken, func(x, y keys.Digest) int { return slices.Compare(x[:], y[:]) })
+	if diff := cmp.Diff(taken, got); diff != "" {
+		t.Errorf("taken (-want +got):\n%s", diff)
+	}
 	// A tombstone that keeps its secret keeps others from having it.
-	taken := bare(5)
-	taken.Secrets = keeps.Secrets
-	refused(t, s, keys.ErrDuplicate, func(ctx context.Context, tx keys.Tx) error { return tx.PutCredential(ctx, taken) })
+	other := bare(5)
+	other.Secrets = keeps.Secrets
+	refused(t, s, keys.ErrDuplicate, func(ctx context.Context, tx keys.Tx) error { return tx.PutCredential(ctx, other) })
 }
 
 func testTombstone(t *testing.T, s keys.Store) {

@@ -7,8 +7,33 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/uptrace/bun"
+
 	"postern/internal/keys"
 )
+
+// digestsAtOnce bounds the text of one statement.
+const digestsAtOnce = 500
+
+// TakenDigests implements keys.Reader.
+func (r *reader) TakenDigests(ctx context.Context, list []keys.Digest) ([]keys.Digest, error) {
+	var taken []keys.Digest
+	for some := range slices.Chunk(list, digestsAtOnce) {
+		asked := make([][]byte, len(some))
+		for i := range some {
+			asked[i] = some[i][:]
+		}
+		var found [][]byte
+		err := r.db.NewSelect().Table("secrets").Column("digest").Where("digest IN (?)", bun.In(asked)).Scan(ctx, &found)
+		if err != nil {
+			return nil, r.fail(ctx, "look for digests", err)
+		}
+		for _, d := range found {
+			taken = append(taken, keys.Digest(d))
+		}
+	}
+	return taken, nil
+}
 
 // storedSecrets returns the secrets of the stored version, or ErrConflict where the version is
 // another one.

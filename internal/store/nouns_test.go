@@ -204,6 +204,13 @@ func testAudit(t *testing.T, open func(*testing.T) keys.Store) {
 		t.Errorf("head (-want +got):\n%s", diff)
 	}
 	refused(t, s, keys.ErrDuplicate, func(ctx context.Context, tx keys.Tx) error { return tx.AppendAudit(ctx, entry("acme", 5)) })
+	heads, err := s.AuditHeads(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]keys.AuditEntry{want[4], entry(keys.ProviderChain, 1)}, heads, compare); diff != "" {
+		t.Errorf("heads of all chains (-want +got):\n%s", diff)
+	}
 }
 
 func testMeta(t *testing.T, open func(*testing.T) keys.Store) {

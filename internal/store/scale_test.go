@@ -138,6 +138,25 @@ func TestScale(t *testing.T) {
 	}
 	t.Logf("the slowest page in %v", slowest.Round(time.Microsecond))
 
+	uses := make([]keys.LastUse, n)
+	for i := range uses {
+		c := seeded(i)
+		uses[i] = keys.LastUse{Credential: c.ID, Secret: c.Secrets[0].ID, At: noon.Add(time.Hour)}
+	}
+	begin = time.Now()
+	if err := s.SaveCheckpoint(t.Context(), keys.Checkpoint{Uses: uses}); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("last uses of everything written in %v", time.Since(begin).Round(time.Millisecond))
+	for name, since := range map[string]time.Time{"that is everything": noon.Add(2 * time.Hour), "that is nothing": noon.Add(time.Minute)} {
+		begin = time.Now()
+		page, err := s.Credentials(t.Context(), keys.CredentialFilter{Now: noon, UnusedSince: since, Limit: 50})
+		if err != nil || len(page.Items) != 0 && since == noon.Add(time.Minute) {
+			t.Fatalf("unused: %d items, %v", len(page.Items), err)
+		}
+		t.Logf("first page of unused keys, %s, in %v", name, time.Since(begin).Round(time.Microsecond))
+	}
+
 	if long() && loaded > 5*time.Second {
 		t.Errorf("load took %v, want < 5 s", loaded)
 	}

@@ -1,0 +1,167 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/uptrace/bun"
+
+	"postern/internal/keys"
+	"postern/limiter"
+)
+
+// checkpointChunk bounds the rows of one transaction. Admin writes queue behind it: a few ms.
+const checkpointChunk = 500
+
+var _ keys.CheckpointStore = (*Store)(nil)
+
+const (
+	saveCount = `INSERT INTO counts (subject, level, route, unit, starts_at, ends_at, used) VALUES (?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT (subject, level, route, unit, starts_at) DO UPDATE SET used = excluded.used, ends_at = excluded.ends_at
+		WHERE counts.used < excluded.used`
+	saveLastUse = `INSERT INTO last_used (credential, secret, used_at) VALUES (?, ?, ?)
+		ON CONFLICT (credential, secret) DO UPDATE SET used_at = excluded.used_at WHERE last_used.used_at < excluded.used_at`
+	pruneCounts = `DELETE FROM counts WHERE (subject, level, route, unit, starts_at) IN
+		(SELECT subject, level, route, unit, starts_at FROM counts WHERE ends_at < ? ORDER BY ends_at LIMIT ?)`
+)
+
+// SaveCheckpoint implements keys.CheckpointStore.
+func (s *Store) SaveCheckpoint(ctx context.Context, c keys.Checkpoint) error {
+	const doing = "save checkpoint"
+	for counts := range slices.Chunk(c.Counts, checkpointChunk) {
+		err := s.aside(ctx, saveCount, len(counts), func(i int) []any {
+			n := &counts[i]
+			return []any{n.Counter.Subject, n.Counter.Level.String(), n.Counter.Route, unitName(n.Unit), n.Span.Start, n.Span.End, n.Used}
+		})
+		if err != nil {
+			return s.fail(ctx, doing, err)
+		}
+	}
+	for uses := range slices.Chunk(c.Uses, checkpointChunk) {
+		err := s.aside(ctx, saveLastUse, len(uses), func(i int) []any {
+			u := &uses[i]
+			return []any{string(u.Credential), string(u.Secret), micros(u.At)}
+		})
+		if err != nil {
+			return s.fail(ctx, doing, err)
+		}
+	}
+	return nil
+}
+
+// aside runs one statement for n rows in a transaction of its own that does not lock the head: no
+// change number is handed out, and whoever hands them out in another process need not wait for it
+// where the database locks by rows.
+func (s *Store) aside(ctx context.Context, query string, n int, args func(i int) []any) error {
+	tx, err := s.write.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback() // after the commit it does nothing
+	stmt, err := tx.Tx.PrepareContext(ctx, s.dialect.placeholders(query))
+	if err != nil {
+		return err
+	}
+	defer stmt.Close() // the transaction's end closes it too
+	for i := range n {
+		// As in transaction.exec: watching the context costs more than the statement.
+		if _, err := stmt.ExecContext(context.WithoutCancel(ctx), args(i)...); err != nil {
+			return err
+		}
+	}
+	return tx.Commit()
+}
+
+// Counts implements keys.CheckpointStore.
+func (s *Store) Counts(ctx context.Context, endAfter time.Time, visit func([]limiter.Count) error) error {
+	const doing = "read counts"
+	query := s.dialect.placeholders("SELECT subject, level, route, unit, starts_at, ends_at, used FROM counts WHERE ends_at > ?")
+	rows, err := s.read.DB.QueryContext(ctx, query, micros(endAfter))
+	if err != nil {
+		return s.fail(ctx, doing, err)
+	}
+	defer rows.Close() // rows.Err tells
+	batch := make([]limiter.Count, 0, checkpointChunk)
+	for rows.Next() {
+		n, err := scanCount(rows)
+		if err != nil {
+			if !errors.Is(err, errDamaged) {
+				return s.fail(ctx, doing, err)
+			}
+			s.log.ErrorContext(ctx, "a stored count cannot be read and is left out", "error", err)
+			continue
+		}
+		if batch = append(batch, n); len(batch) == cap(batch) {
+			if err := visit(batch); err != nil {
+				return err
+			}
+			batch = batch[:0]
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return s.fail(ctx, doing, err)
+	}
+	return visit(batch)
+}
+
+func scanCount(rows *sql.Rows) (limiter.Count, error) {
+	var n limiter.Count
+	var level, unit string
+	if err := rows.Scan(&n.Counter.Subject, &level, &n.Counter.Route, &unit, &n.Span.Start, &n.Span.End, &n.Used); err != nil {
+		return n, err
+	}
+	levels := []limiter.Level{limiter.Credential, limiter.Owner, limiter.Tenant, limiter.Route}
+	units := []limiter.Unit{limiter.Day, limiter.Month}
+	l := slices.IndexFunc(levels, func(l limiter.Level) bool { return l.String() == level })
+	u := slices.IndexFunc(units, func(u limiter.Unit) bool { return unitName(u) == unit })
+	if l < 0 || u < 0 || n.Used < 0 || n.Span.Start >= n.Span.End {
+		return n, fmt.Errorf("count of %q: %w: level %q, unit %q, %d in [%d, %d)", n.Counter.Subject, errDamaged, level, unit, n.Used, n.Span.Start, n.Span.End)
+	}
+	n.Counter.Level, n.Unit = levels[l], units[u]
+	return n, nil
+}
+
+func unitName(u limiter.Unit) string { return limiter.Limit{Unit: u}.Label() }
+
+// LastUses implements keys.Reader.
+func (r *reader) LastUses(ctx context.Context, ids []keys.CredentialID) ([]keys.LastUse, error) {
+	const doing = "read last uses"
+	texts := make([]string, 0, len(ids))
+	for _, id := range ids {
+		if !hasNUL(string(id)) {
+			texts = append(texts, string(id))
+		}
+	}
+	var uses []keys.LastUse
+	for some := range slices.Chunk(texts, maxPage) {
+		var rows []struct {
+			Credential, Secret string
+			UsedAt             int64
+		}
+		err := r.db.NewSelect().Table("last_used").Column("credential", "secret", "used_at").
+			Where("credential IN (?)", bun.List(some)).Order("credential", "secret").Scan(ctx, &rows)
+		if err != nil {
+			return nil, r.fail(ctx, doing, err)
+		}
+		for _, row := range rows {
+			uses = append(uses, keys.LastUse{
+				Credential: keys.CredentialID(row.Credential), Secret: keys.SecretID(row.Secret), At: instant(row.UsedAt),
+			})
+		}
+	}
+	return uses, nil
+}
+
+// PruneCounts implements keys.CheckpointStore.
+func (s *Store) PruneCounts(ctx context.Context, endedBefore time.Time) (more bool, err error) {
+	res, err := s.write.DB.ExecContext(ctx, s.dialect.placeholders(pruneCounts), micros(endedBefore), checkpointChunk)
+	if err != nil {
+		return false, s.fail(ctx, "delete old counts", err)
+	}
+	n, err := res.RowsAffected()
+	return n == checkpointChunk, s.fail(ctx, "delete old counts", err)
+}
