@@ -230,7 +230,7 @@ func (r *Registry) withSecret(c Credential) (Generated, error) {
 	if c.Name == "" {
 		c.Name = usualName(c.ID)
 	}
-	s, err := r.stored(&c, SecretID(secretID), text, c.CreatedAt)
+	s, err := r.stored(&c, r.catalog.Load().Policy, SecretID(secretID), text, c.CreatedAt)
 	if err != nil {
 		return Generated{}, err
 	}
@@ -243,12 +243,12 @@ func (r *Registry) withSecret(c Credential) (Generated, error) {
 func usualName(id CredentialID) string { return "key-" + string(id[4:10]) }
 
 // stored is what is kept of a secret, its text too where the policy lets it be seen again.
-func (r *Registry) stored(c *Credential, id SecretID, text Secret, now time.Time) (StoredSecret, error) {
+func (r *Registry) stored(c *Credential, p Policy, id SecretID, text Secret, now time.Time) (StoredSecret, error) {
 	s := StoredSecret{
 		ID: id, Digest: r.vault.Digest(text.Reveal()), Pepper: r.vault.PepperVersion(),
 		Preview: preview(text.Reveal()), CreatedAt: now,
 	}
-	if r.catalog.Load().Policy.SecretVisibility[c.Kind] == Revealable {
+	if p.SecretVisibility[c.Kind] == Revealable {
 		var err error
 		if s.Sealed, err = r.vault.Seal(c.Tenant, c.ID, s.ID, text); err != nil {
 			return StoredSecret{}, err

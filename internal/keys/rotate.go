@@ -38,12 +38,12 @@ func (r *Registry) Rotate(ctx context.Context, a Actor, id CredentialID, in Rota
 		if err := r.claim(ctx, tx, a, in.Idempotency, string(c.ID)); err != nil {
 			return note{}, err
 		}
-		if err := r.rotatable(ctx, tx, a, c, now); err != nil {
+		tenant, err := r.rotatable(ctx, tx, a, c, now)
+		if err != nil {
 			return note{}, err
 		}
 		var n note
-		var err error
-		n, text, err = r.rotate(c, in, now)
+		n, text, err = r.rotate(c, r.catalog.Load().PolicyFor(tenant), in, now)
 		return n, err
 	})
 	if made := (*madeBefore)(nil); errors.As(err, &made) {
@@ -55,31 +55,29 @@ func (r *Registry) Rotate(ctx context.Context, a Actor, id CredentialID, in Rota
 	return Generated{Credential: c, Secret: text}, nil
 }
 
-// rotatable refuses to make a secret for a credential that must not have another one.
-func (r *Registry) rotatable(ctx context.Context, from Reader, a Actor, c *Credential, now time.Time) error {
+// rotatable refuses to make a secret for a credential that must not have another one. It returns whose
+// policy holds for it.
+func (r *Registry) rotatable(ctx context.Context, from Reader, a Actor, c *Credential, now time.Time) (Tenant, error) {
 	if c.Owner.Type == OwnerUser && !a.owns(c) {
-		return &Refusal{
+		return Tenant{}, &Refusal{
 			Code:   SelfOnly,
 			Detail: fmt.Sprintf("The key %s belongs to %s, and only its owner may see a secret of it, so only the owner can rotate it.", c.ID, quote(c.Owner.Name)),
 			Hint:   "Ask the owner to rotate it; suspend or revoke it if it must not go on working.",
 		}
 	}
 	if err := inState(c, now, "rotated", Active, Suspended); err != nil {
-		return err
-	}
-	if _, err := r.readyTenant(ctx, from, c.Tenant); err != nil {
-		return err
+		return Tenant{}, err
 	}
 	for i := range c.Secrets {
 		if !r.vault.SecretIntact(c.ID, &c.Secrets[i]) {
-			return altered(string(c.ID))
+			return Tenant{}, altered(string(c.ID))
 		}
 	}
-	return nil
+	return r.readyTenant(ctx, from, c.Tenant)
 }
 
 // rotate puts a new secret beside the one that is in force, and gives that one its end.
-func (r *Registry) rotate(c *Credential, in Rotation, now time.Time) (note, Secret, error) {
+func (r *Registry) rotate(c *Credential, p Policy, in Rotation, now time.Time) (note, Secret, error) {
 	wrong := fieldErrors(in.Wrong)
 	end := in.Overlap.end(now)
 	switch {
@@ -102,7 +100,7 @@ func (r *Registry) rotate(c *Credential, in Rotation, now time.Time) (note, Secr
 			}
 		}
 	}
-	made, text, err := r.furtherSecret(c, now)
+	made, text, err := r.furtherSecret(c, p, now)
 	if err != nil {
 		return note{}, Secret{}, err
 	}
@@ -117,7 +115,7 @@ func (r *Registry) rotate(c *Credential, in Rotation, now time.Time) (note, Secr
 
 // furtherSecret makes another secret of a credential. A key's text has the id of the key in it, as the
 // first one had; a client's has that of the secret.
-func (r *Registry) furtherSecret(c *Credential, now time.Time) (StoredSecret, Secret, error) {
+func (r *Registry) furtherSecret(c *Credential, p Policy, now time.Time) (StoredSecret, Secret, error) {
 	var id string
 	var text Secret
 	var err error
@@ -129,6 +127,6 @@ func (r *Registry) furtherSecret(c *Credential, now time.Time) (StoredSecret, Se
 	if err != nil {
 		return StoredSecret{}, Secret{}, err
 	}
-	s, err := r.stored(c, SecretID(id), text, now)
+	s, err := r.stored(c, p, SecretID(id), text, now)
 	return s, text, err
 }
