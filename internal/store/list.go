@@ -72,7 +72,7 @@ func (r *reader) Credentials(ctx context.Context, f keys.CredentialFilter) (keys
 	case few && len(ids) == 0:
 		return keys.CredentialPage{}, nil
 	case few:
-		q.Where("id IN (?)", bun.In(ids))
+		q.Where("id IN (?)", bun.List(ids))
 	case f.Tenant != "" && (sort == "created_at" || sort == "name"):
 		q.Where("tenant = ?", string(f.Tenant)) // there is an index of both
 	}

@@ -224,7 +224,7 @@ func testSearchAfterChanges(t *testing.T, s keys.Store) {
 // testNarrowing compares each filter on few and on many credentials with what a plain loop selects:
 // which way a list is read must not matter.
 func testNarrowing(t *testing.T, s keys.Store) {
-	const count = 9000 // more than twice of what is picked out at once
+	const count = 5600 // more than twice of what is picked out at once
 	all := make([]keys.Credential, count)
 	for i := range all {
 		c := bare(i)
@@ -271,7 +271,7 @@ func testNarrowing(t *testing.T, s keys.Store) {
 			}
 		}
 		f.Now, f.Limit = noon, 1000
-		for _, order := range []string{"created_at", "-created_at", "name", "-expires_at", "updated_at"} {
+		for _, order := range []string{"created_at", "-name", "updated_at"} {
 			f.Sort, f.Cursor = order, ""
 			var got []string
 			for {
