@@ -41,8 +41,15 @@ func (r *Registry) SessionActor(ctx context.Context, text Secret, from Caller) (
 		return Actor{}, Session{}, err
 	}
 	if r.now().Sub(s.SeenAt) >= sessionTouch {
-		if s, err = r.touch(ctx, text); err != nil {
+		touched, err := r.touch(ctx, text)
+		var refusal *Refusal
+		switch {
+		case err == nil:
+			s = touched
+		case errors.As(err, &refusal) && refusal.Code == SignInRequired:
 			return Actor{}, Session{}, err
+		default: // a store that cannot be written can still be read; the session only ends sooner
+			r.log.Warn("the use of a session could not be noted", "session", string(s.ID), "error", err)
 		}
 	}
 	return r.sessionActor(&u, &s, from), s, nil

@@ -263,6 +263,15 @@ func TestOwnerOfNewKeys(t *testing.T) {
 	if n := list(a, keys.CredentialFilter{}); n != all-1 {
 		t.Errorf("ada sees %d of %d, want all but bob's", n, all)
 	}
+	for f := (keys.CredentialFilter{Limit: 1}); ; { // others' keys do not fill his pages
+		page, err := w.registry.Credentials(t.Context(), a, f)
+		if err != nil || len(page.Items) != 1 {
+			t.Fatalf("a page of one has %d, %v", len(page.Items), err)
+		}
+		if f.Cursor = page.Next; f.Cursor == "" {
+			break
+		}
+	}
 	if n := list(a, keys.CredentialFilter{OwnerType: keys.OwnerUser, OwnerID: string(bob.ID)}); n != 0 {
 		t.Errorf("ada sees %d of bob's", n)
 	}
