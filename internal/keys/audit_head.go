@@ -2,6 +2,7 @@ package keys
 
 import (
 	"context"
+	"crypto/hmac"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
@@ -59,6 +60,12 @@ func (v *Vault) SealAuditHead(chain string, count int64, last RowMAC) AuditHead 
 // AuditHeadIntact tells whether a head is the one of a chain whose entry number h.Count has this MAC.
 func (v *Vault) AuditHeadIntact(h AuditHead, last RowMAC) bool {
 	return v.anyAudit(h.Hash, func(b []byte) []byte { return encodeAuditHead(b, h.Chain, h.Count, last) })
+}
+
+// auditHeadNow tells whether a head is so under the pepper in force.
+func (v *Vault) auditHeadNow(h AuditHead, last RowMAC) bool {
+	want := v.peppers[0].auditHead(h.Chain, h.Count, last)
+	return hmac.Equal(want[:], h.Hash[:])
 }
 
 func (p *pepper) auditHead(chain string, count int64, last RowMAC) RowMAC {

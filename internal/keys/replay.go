@@ -117,6 +117,8 @@ func planReplay(later []AuditEntry) *replay {
 			p.lost[id] = true
 		case "token.revoked":
 			p.tokens[TokenID(e.Target)] = e
+		case "audit.exported", "secrets.rotated", "store.restored":
+			// These changed nothing that a backup holds.
 		default:
 			p.Others[e.Action]++
 		}

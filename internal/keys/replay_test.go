@@ -114,7 +114,7 @@ func TestReplay(t *testing.T) {
 		}
 		want := keys.Replayed{
 			Revoked: []keys.CredentialID{made["revoked"].Credential.ID}, Tokens: []keys.TokenID{token.Token.ID},
-			Lost: []keys.CredentialID{lost.Credential.ID}, Others: map[string]int{"audit.exported": 3},
+			Lost: []keys.CredentialID{lost.Credential.ID}, Others: map[string]int{},
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("replayed (-want +got):\n%s", diff)

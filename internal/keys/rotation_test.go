@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"database/sql"
+	"encoding/binary"
 	"strings"
 	"testing"
 	"time"
@@ -305,5 +306,83 @@ func TestPepperFiles(t *testing.T) {
 		if _, err := keys.AddPepper([]byte(bad), nil); err == nil || strings.Contains(err.Error(), "YWFh") {
 			t.Errorf("%s: got %v, want an error without the secret", name, err)
 		}
+	}
+}
+
+// TestAnOldPepperRewritesNoHistory: whoever has the database and a pepper that was superseded cannot
+// give a chain another past.
+func TestAnOldPepperRewritesNoHistory(t *testing.T) {
+	files := newSecretFiles(t)
+	in := newInstallation(t)
+	in.vault = files.vault(t)
+	operator := keys.LocalActor("test")
+	n := in.start(t)
+	for _, name := range []string{"a", "b"} {
+		if _, err := n.registry.Generate(t.Context(), operator, keys.NewCredential{Name: name}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	next := files.rotated(t)
+	for _, c := range []struct {
+		what  string
+		vault *keys.Vault
+	}{{"superseded", next.vault(t)}, {"dropped", next.finished(t).vault(t)}} {
+		in.vault = c.vault
+		n = in.start(t)
+		if got, err := n.registry.VerifyAudit(t.Context(), operator, "default", nil); err != nil || got.Fault != nil {
+			t.Fatalf("%s: before anything was done: %+v, %v", c.what, got.Fault, err)
+		}
+		keep := in.saved(t)
+		// The chain ends before the second key and before the rotation, as the old pepper says it.
+		old := files.vault(t)
+		first, err := n.store.AuditEntries(t.Context(), "default", 0, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		in.rewriteChain(t, old.SealAuditHead("default", 1, first[0].MAC))
+		if got, err := n.registry.VerifyAudit(t.Context(), operator, "default", nil); err != nil || got.Fault == nil {
+			t.Errorf("%s: a chain that was cut off under the old pepper holds: %v", c.what, err)
+		}
+		keep()
+	}
+}
+
+// saved remembers the chain; the result puts it back.
+func (in *installation) saved(t *testing.T) func() {
+	t.Helper()
+	do := func(statements ...string) {
+		t.Helper()
+		db, err := sql.Open("sqlite", in.path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer db.Close()
+		for _, s := range statements {
+			if _, err := db.Exec(s); err != nil {
+				t.Fatalf("%s: %v", s, err)
+			}
+		}
+	}
+	do("CREATE TABLE kept_audit AS SELECT * FROM audit", "CREATE TABLE kept_meta AS SELECT * FROM meta")
+	return func() {
+		do("DELETE FROM audit", "INSERT INTO audit SELECT * FROM kept_audit", "DROP TABLE kept_audit",
+			"DELETE FROM meta", "INSERT INTO meta SELECT * FROM kept_meta", "DROP TABLE kept_meta")
+	}
+}
+
+// rewriteChain cuts the default chain off after one entry and gives it a head.
+func (in *installation) rewriteChain(t *testing.T, h keys.AuditHead) {
+	t.Helper()
+	db, err := sql.Open("sqlite", in.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	value := append(binary.BigEndian.AppendUint64(nil, uint64(h.Count)), h.Hash[:]...)
+	if _, err := db.Exec("DELETE FROM audit WHERE chain = 'default' AND seq > 1"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.Exec("UPDATE meta SET value = ? WHERE name = 'audit_head:default'", value); err != nil {
+		t.Fatal(err)
 	}
 }
