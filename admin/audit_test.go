@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -143,7 +144,19 @@ func TestBrokenExportDoesNotLookWhole(t *testing.T) {
 			t.Errorf("%s: got %v, want a torn answer", format, err)
 		}
 	}
-	if log := s.log.String(); !strings.Contains(log, "store unavailable") {
-		t.Errorf("the cause is not in the log:\n%s", log)
-	}
+}
+
+func TestBrokenExportIsLogged(t *testing.T) {
+	s := newSite(t)
+	req := httptest.NewRequest("GET", "/v1/audit/export?chain=broken", nil)
+	req.Header.Set("Authorization", "Bearer "+operatorText)
+	defer func() {
+		if v := recover(); v != http.ErrAbortHandler {
+			t.Errorf("got panic %v, want %v", v, http.ErrAbortHandler)
+		}
+		if log := s.log.String(); !strings.Contains(log, "store unavailable") {
+			t.Errorf("the cause is not in the log:\n%s", log)
+		}
+	}()
+	s.handler.ServeHTTP(httptest.NewRecorder(), req)
 }

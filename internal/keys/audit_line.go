@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// AuditLine is one line of an exported audit chain. Either Head is set, in the last line, or all else.
+// AuditLine is one line of an exported audit chain, but the last, which holds the head.
 type AuditLine struct {
 	Chain   string            `json:"chain"`
 	Seq     int64             `json:"seq"`

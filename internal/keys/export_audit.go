@@ -30,13 +30,14 @@ func (r *Registry) ExportAudit(ctx context.Context, a Actor, chain, format strin
 		if err != nil {
 			return err
 		}
-		t := r.trail(tx, a)
-		if err := t.add(ctx, chain, "audit.exported", chain,
+		trail := auditTrail{registry: r, tx: tx}
+		if err := trail.record(ctx, a, chain, "audit.exported", chain,
 			details("format", format, "count", strconv.FormatInt(last.Seq+1, 10))); err != nil {
 			return err
 		}
-		head = r.vault.SealAuditHead(chain, t.last[chain].Seq, t.last[chain].MAC)
-		return t.close(ctx)
+		own := trail.ends[chain]
+		head = r.vault.SealAuditHead(chain, own.Seq, own.MAC)
+		return nil
 	})
 	if err != nil {
 		return nil, err

@@ -192,7 +192,7 @@ func (r *Registry) writeImport(ctx context.Context, a Actor, chunk []importWrite
 	}
 	err := r.change(ctx, "import keys", func(ctx context.Context, tx Tx) error {
 		exists = map[int]bool{}
-		trail := r.trail(tx, a)
+		trail := auditTrail{registry: r, tx: tx}
 		for i := range chunk {
 			c := &chunk[i].credential
 			if err := tx.PutCredential(ctx, *c); errors.Is(err, ErrDuplicate) {
@@ -201,11 +201,11 @@ func (r *Registry) writeImport(ctx context.Context, a Actor, chunk []importWrite
 			} else if err != nil {
 				return err
 			}
-			if err := trail.add(ctx, string(c.Tenant), "key.imported", string(c.ID), generatedDetails(c)); err != nil {
+			if err := trail.record(ctx, a, string(c.Tenant), "key.imported", string(c.ID), generatedDetails(c)); err != nil {
 				return err
 			}
 		}
-		return trail.close(ctx)
+		return nil
 	})
 	if err != nil {
 		return err

@@ -7,28 +7,21 @@ import (
 
 // record appends an entry to an audit chain, in the transaction of the change it tells of.
 func (r *Registry) record(ctx context.Context, tx Tx, a Actor, chain, action, target string, detail map[string]string) error {
-	t := r.trail(tx, a)
-	if err := t.add(ctx, chain, action, target, detail); err != nil {
-		return err
-	}
-	return t.close(ctx)
+	trail := auditTrail{registry: r, tx: tx}
+	return trail.record(ctx, a, chain, action, target, detail)
 }
 
-// trail appends entries of one actor within one transaction. It reads the end of each chain once,
-// and close, which must follow the last entry, writes where the chains end now.
-type trail struct {
-	r     *Registry
-	tx    Tx
-	actor Actor
-	last  map[string]AuditEntry
+// auditTrail appends entries to audit chains within one transaction, each with the new head of its
+// chain. It asks for the end of each chain
+// once; so nobody else may append there in the same transaction.
+type auditTrail struct {
+	registry *Registry
+	tx       Tx
+	ends     map[string]AuditEntry
 }
 
-func (r *Registry) trail(tx Tx, a Actor) *trail {
-	return &trail{r: r, tx: tx, actor: a, last: map[string]AuditEntry{}}
-}
-
-func (t *trail) add(ctx context.Context, chain, action, target string, detail map[string]string) error {
-	last, known := t.last[chain]
+func (t *auditTrail) record(ctx context.Context, a Actor, chain, action, target string, detail map[string]string) error {
+	last, known := t.ends[chain]
 	if !known {
 		var err error
 		if last, err = t.tx.AuditHead(ctx, chain); err != nil {
@@ -36,28 +29,21 @@ func (t *trail) add(ctx context.Context, chain, action, target string, detail ma
 		}
 	}
 	e := AuditEntry{
-		Chain: chain, Time: t.r.instant(), Actor: t.actor.ActorRef, Action: action, Target: target,
-		Detail: detail, Request: t.actor.RequestID,
+		Chain: chain, Time: t.registry.instant(), Actor: a.ActorRef, Action: action, Target: target,
+		Detail: detail, Request: a.RequestID,
 	}
-	if t.actor.Address.IsValid() {
-		e.Address = t.actor.Address.Unmap().String()
+	if a.Address.IsValid() {
+		e.Address = a.Address.Unmap().String()
 	}
-	t.r.vault.SealAudit(last, &e)
+	t.registry.vault.SealAudit(last, &e)
+	if t.ends == nil {
+		t.ends = map[string]AuditEntry{}
+	}
+	t.ends[chain] = e
 	if err := t.tx.AppendAudit(ctx, e); err != nil {
 		return err
 	}
-	t.last[chain] = e
-	return nil
-}
-
-func (t *trail) close(ctx context.Context) error {
-	for _, chain := range sortedKeys(t.last) {
-		last := t.last[chain]
-		if err := t.tx.PutMeta(ctx, auditHeadName(chain), t.r.vault.SealAuditHead(chain, last.Seq, last.MAC).encode()); err != nil {
-			return err
-		}
-	}
-	return nil
+	return t.tx.PutMeta(ctx, auditHeadName(chain), t.registry.vault.SealAuditHead(chain, e.Seq, e.MAC).encode())
 }
 
 // endText writes an end for the audit, never for none.

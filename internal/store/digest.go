@@ -24,7 +24,7 @@ func (r *reader) TakenDigests(ctx context.Context, list []keys.Digest) ([]keys.D
 			asked[i] = some[i][:]
 		}
 		var found [][]byte
-		err := r.db.NewSelect().Table("secrets").Column("digest").Where("digest IN (?)", bun.In(asked)).Scan(ctx, &found)
+		err := r.db.NewSelect().Table("secrets").Column("digest").Where("digest IN (?)", bun.List(asked)).Scan(ctx, &found)
 		if err != nil {
 			return nil, r.fail(ctx, "look for digests", err)
 		}

@@ -28,7 +28,6 @@ func (t *transaction) PutMeta(ctx context.Context, name string, value []byte) er
 	if value == nil {
 		value = []byte{}
 	}
-	row := metaRow{Name: name, Value: value}
-	_, err := t.db.NewInsert().Model(&row).On("CONFLICT (name) DO UPDATE").Set("value = EXCLUDED.value").Exec(ctx)
+	_, err := t.exec(ctx, "INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = EXCLUDED.value", name, value)
 	return t.fail(ctx, fmt.Sprintf("write %q", name), err)
 }
