@@ -24,6 +24,7 @@ func (h *house) person(tenant TenantID, id UserID, names ...RoleName) Actor {
 func (h *house) personal(tenant TenantID, id UserID, in NewCredential) Generated {
 	h.t.Helper()
 	in.Tenant = tenant
+	h.user(tenant, id)
 	g := h.generate(in)
 	h.change(g.Credential.ID, func(c *Credential) { c.Owner = Owner{OwnerUser, string(id), string(id)} })
 	g.Credential = h.stored(g.Credential.ID)

@@ -569,9 +569,9 @@ func (h *house) code(text, clientID string) Code {
 	return code
 }
 
-// user makes a person of the default tenant.
-func (h *house) user(id UserID) {
-	u := User{ID: id, Tenant: DefaultTenant, Email: string(id) + "@example.com", Version: 1}
+// user makes a person of a tenant.
+func (h *house) user(tenant TenantID, id UserID) {
+	u := User{ID: id, Tenant: tenant, Email: string(id) + "@example.com", Version: 1}
 	h.vault.SealUser(&u)
 	h.store.mu.Lock()
 	defer h.store.mu.Unlock()

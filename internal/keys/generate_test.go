@@ -295,8 +295,8 @@ func TestCapPerUser(t *testing.T) {
 	for range 3 {
 		h.generate(NewCredential{}) // a tenant's are nobody's
 	}
-	h.user("usr_1")
-	h.user("usr_2")
+	h.user(DefaultTenant, "usr_1")
+	h.user(DefaultTenant, "usr_2")
 	c := Credential{Kind: APIKey, Tenant: "default", Owner: Owner{OwnerUser, "usr_1", "Ann"}, Status: Active, Plan: "standard", Version: 1, CreatedAt: h.clock.Now()}
 	insert := func(owner string) error {
 		c.Owner.ID = owner

@@ -182,7 +182,7 @@ func TestImportRefusesSingleFields(t *testing.T) {
 		{"unknown tenant", "tenant", "there is no tenant", func(k *ImportKey) { k.Tenant = "nobody" }},
 		{"tenant without keys", "tenant", "switched off", func(k *ImportKey) { k.Tenant = "off" }},
 		{"tenant plan without keys", "tenant", "does not include", func(k *ImportKey) { k.Tenant = "poor" }},
-		{"unknown owner", "owner", "no such user", func(k *ImportKey) { k.Owner = &OwnerInput{Type: OwnerUser, ID: "usr_1"} }},
+		{"unknown owner", "owner.id", "no user", func(k *ImportKey) { k.Owner = &OwnerInput{Type: OwnerUser, ID: "usr_1"} }},
 		{"revoked from the start", "status", "must be one of", func(k *ImportKey) { k.Status = Revoked }},
 		{"made tomorrow", "created_at", "future", func(k *ImportKey) { k.CreatedAt = now.Add(time.Hour) }},
 		{"made long ago", "created_at", "1970", func(k *ImportKey) { k.CreatedAt = time.Date(1900, 1, 1, 0, 0, 0, 0, time.UTC) }},

@@ -12,8 +12,7 @@ func (r *Registry) record(ctx context.Context, tx Tx, a Actor, chain, action, ta
 }
 
 // auditTrail appends entries to audit chains within one transaction, each with the new head of its
-// chain. It asks for the end of each chain
-// once; so nobody else may append there in the same transaction.
+// chain. It asks for the end of each chain once; so nobody else may append there in the same transaction.
 type auditTrail struct {
 	registry *Registry
 	tx       Tx

@@ -152,11 +152,8 @@ func (r *Registry) revokeChunk(ctx context.Context, a Actor, ids []CredentialID,
 		return outcomes, nil
 	}
 	err := r.change(ctx, "revoke keys", func(ctx context.Context, tx Tx) error {
-		trail := r.trail(tx, a)
-		if err := each(func(id CredentialID) (Status, error) { return r.revokeOne(ctx, tx, trail, a, id, in.Reason) }); err != nil {
-			return err
-		}
-		return trail.close(ctx)
+		trail := auditTrail{registry: r, tx: tx}
+		return each(func(id CredentialID) (Status, error) { return r.revokeOne(ctx, tx, &trail, a, id, in.Reason) })
 	})
 	if err != nil {
 		return nil, err
@@ -177,7 +174,7 @@ func (r *Registry) wouldRevoke(ctx context.Context, a Actor, id CredentialID) (S
 }
 
 // revokeOne revokes one credential of many. Only a refusal leaves the transaction usable.
-func (r *Registry) revokeOne(ctx context.Context, tx Tx, trail *trail, a Actor, id CredentialID, reason string) (Status, error) {
+func (r *Registry) revokeOne(ctx context.Context, tx Tx, trail *auditTrail, a Actor, id CredentialID, reason string) (Status, error) {
 	c, err := r.actable(ctx, tx, a, id, revoking(nil))
 	if err != nil {
 		return "", err
@@ -190,7 +187,7 @@ func (r *Registry) revokeOne(ctx context.Context, tx Tx, trail *trail, a Actor, 
 	if err := r.rewrite(ctx, tx, &c, now); err != nil {
 		return "", err
 	}
-	return Revoked, trail.add(ctx, string(c.Tenant), n.action, string(c.ID), n.detail)
+	return Revoked, trail.record(ctx, a, string(c.Tenant), n.action, string(c.ID), n.detail)
 }
 
 // unfinished tells of a chunk that the store did not take.

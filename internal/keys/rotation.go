@@ -74,13 +74,13 @@ func (r *Registry) recordPepper(ctx context.Context, tx Tx) error {
 	if err != nil {
 		return err
 	}
-	t := r.trail(tx, systemActor())
+	trail := auditTrail{registry: r, tx: tx}
 	for _, h := range heads {
-		if err := t.add(ctx, h.Chain, "secrets.rotated", "pepper", details("pepper", strconv.FormatUint(uint64(r.vault.PepperVersion()), 10))); err != nil {
+		if err := trail.record(ctx, systemActor(), h.Chain, "secrets.rotated", "pepper", details("pepper", strconv.FormatUint(uint64(r.vault.PepperVersion()), 10))); err != nil {
 			return err
 		}
 	}
-	return t.close(ctx)
+	return nil
 }
 
 // MoveSecrets writes the digests of secrets under the current pepper in one transaction. What has
