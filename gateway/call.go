@@ -52,7 +52,7 @@ type call struct {
 	response responseWriter
 	text     []byte                      // scratch
 	slab     *slab                       // of what outlives the call
-	logged   *loggedAttrs                // of the access line
+	line     AccessLine                  // handed to the access log
 	gotConn  func(httptrace.GotConnInfo) // attempts.gotConn, bound once
 }
 
@@ -101,7 +101,7 @@ func (g *Gateway) release(c *call) {
 		w.call = nil
 	}
 	old := *c
-	*c = call{gateway: g, text: old.text[:0], gotConn: old.gotConn, slab: old.slab, logged: old.logged}
+	*c = call{gateway: g, text: old.text[:0], gotConn: old.gotConn, slab: old.slab}
 	c.query.Checks = old.query.Checks[:0]
 	c.answer.States = old.answer.States[:0]
 	c.response.call = c
@@ -109,7 +109,7 @@ func (g *Gateway) release(c *call) {
 }
 
 func (g *Gateway) newCall() *call {
-	c := &call{gateway: g, text: make([]byte, 0, 512), slab: new(slab), logged: new(loggedAttrs)}
+	c := &call{gateway: g, text: make([]byte, 0, 512), slab: new(slab)}
 	c.gotConn = c.attempts.gotConn
 	c.response.call = c
 	return c

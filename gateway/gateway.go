@@ -24,7 +24,7 @@ type Gateway struct {
 	format     keys.Format
 	journal    Journal
 	log        *slog.Logger
-	access     *slog.Logger // nil: none
+	access     AccessLog // nil: none
 	clock      func() time.Time
 	limits     ServerLimits
 	drain      Drain
