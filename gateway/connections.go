@@ -229,13 +229,15 @@ func (c *cappedConn) CloseWrite() error {
 type connKey struct{}
 
 // connContext is for http.Server.ConnContext: it makes the connection known to its calls.
-func connContext(ctx context.Context, c net.Conn) context.Context {
+func (g *Gateway) connContext(ctx context.Context, c net.Conn) context.Context {
 	under := c
 	switch w := c.(type) {
 	case *wire:
 		under = w.Conn
+		w.hangUp.watchedBy(&g.lookout)
 	case *tlsWire:
 		under = w.Conn
+		w.hangUp.watchedBy(&g.lookout)
 	}
 	if t, ok := under.(*tls.Conn); ok {
 		under = t.NetConn()

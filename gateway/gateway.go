@@ -40,6 +40,7 @@ type Gateway struct {
 	inFlight atomic.Int64
 	held     atomic.Int64 // tunnels and open streams, which do not count as in flight
 	census   *census
+	lookout  lookout
 	draining atomic.Bool
 	tunnels  tunnels
 	streams  streams

@@ -7,6 +7,7 @@ import (
 	"net"
 	"strings"
 	"sync/atomic"
+	"time"
 )
 
 // Rules of this file: net/http repairs some requests before a handler sees them. It drops
@@ -25,6 +26,7 @@ type wire struct {
 	heads  atomic.Int64           // header sections seen to their end
 	judged atomic.Int64           // requests the guard has asked about
 	call   *call                  // of the request being handled; belongs to its handler, see withCall
+	hangUp patientRead
 
 	// The rest belongs to Read, which net/http never calls twice at once.
 	state   wireState
@@ -120,11 +122,24 @@ func (w *wire) verdict() string {
 
 // Read implements net.Conn.
 func (w *wire) Read(p []byte) (int, error) {
+	if len(p) == 1 && w.state == atStart { // net/http, which waits for a client that hangs up
+		if err := w.hangUp.wait(); err != nil {
+			return 0, err
+		}
+	}
 	n, err := w.Conn.Read(p)
 	if n > 0 && w.state != notWatched {
 		w.follow(p[:n])
 	}
 	return n, err
+}
+
+// SetReadDeadline implements net.Conn.
+func (w *wire) SetReadDeadline(t time.Time) error {
+	if w.hangUp.deadline(t) {
+		return nil
+	}
+	return w.Conn.SetReadDeadline(t)
 }
 
 // CloseWrite passes a tunnel's half-close on.
