@@ -47,6 +47,7 @@ type call struct {
 	body     *requestBody
 	stream   *stream     // open while the credential is looked at again
 	conn     *cappedConn // nil: not from a listener of ours
+	wire     *wire       // nil: HTTP/2, or not from a listener of ours
 	held     bool        // see hold
 
 	response responseWriter
@@ -65,18 +66,18 @@ type call struct {
 type callKey struct{}
 
 func withCall(r *http.Request, c *call) *http.Request {
-	if w := wireOf(r.Context()); w != nil {
-		w.call = c
+	if c.wire != nil {
+		c.wire.call = c
 		return r
 	}
-	return r.WithContext(context.WithValue(r.Context(), callKey{}, c))
+	return r.WithContext(context.WithValue(r.Context(), (*callKey)(nil), c))
 }
 
 func callOf(ctx context.Context) *call {
 	if w := wireOf(ctx); w != nil {
 		return w.call
 	}
-	c, _ := ctx.Value(callKey{}).(*call)
+	c, _ := ctx.Value((*callKey)(nil)).(*call)
 	return c
 }
 
@@ -90,6 +91,7 @@ func (g *Gateway) begin(w http.ResponseWriter, r *http.Request) *call {
 		c.now = g.clock()
 	}
 	c.inbound = r
+	c.wire, c.conn = connectionOf(r.Context())
 	c.response.ResponseWriter = w
 	return c
 }
@@ -97,8 +99,8 @@ func (g *Gateway) begin(w http.ResponseWriter, r *http.Request) *call {
 // release forgets everything of a request, above all the credential, and keeps what was allocated
 // for the call itself.
 func (g *Gateway) release(c *call) {
-	if w := wireOf(c.inbound.Context()); w != nil {
-		w.call = nil
+	if c.wire != nil {
+		c.wire.call = nil
 	}
 	old := *c
 	*c = call{gateway: g, text: old.text[:0], gotConn: old.gotConn, slab: old.slab}

@@ -30,7 +30,7 @@ func (g *Gateway) redirect(w http.ResponseWriter, r *http.Request, httpsPort str
 	c := g.newCall()
 	c.identify(r, false)
 	var in inspected
-	x := inspect(r, &in)
+	x := inspect(r, wireOf(r.Context()), &in)
 	if x == nil && !snapshot.table.knows(in.host) {
 		x = refuse(keys.RouteNotFound)
 	}

@@ -25,6 +25,7 @@ type wire struct {
 	fault  atomic.Pointer[string] // first thing that was wrong, for good
 	heads  atomic.Int64           // header sections seen to their end
 	judged atomic.Int64           // requests the guard has asked about
+	capped *cappedConn            // the connection beneath, see connContext
 	call   *call                  // of the request being handled; belongs to its handler, see withCall
 	hangUp patientRead
 
@@ -86,23 +87,10 @@ func watchConn(c net.Conn) net.Conn {
 	return &wire{Conn: c}
 }
 
-type wireKey struct{}
-
-// watchedContext is for http.Server.ConnContext: it makes the wire known to the guard.
-func watchedContext(ctx context.Context, c net.Conn) context.Context {
-	switch w := c.(type) {
-	case *wire:
-		return context.WithValue(ctx, wireKey{}, w)
-	case *tlsWire:
-		return context.WithValue(ctx, wireKey{}, &w.wire)
-	}
-	return ctx
-}
-
 // wireOf returns the wire of a request's connection by the request's context; nil: HTTP/2, or not
 // from a listener of ours.
 func wireOf(ctx context.Context) *wire {
-	w, _ := ctx.Value(wireKey{}).(*wire)
+	w, _ := ctx.Value((*connKey)(nil)).(*wire)
 	return w
 }
 
