@@ -4,53 +4,95 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"time"
 )
 
-// logAccess writes the one line of a request. It never holds the raw query, which may carry
-// secrets, nor any header. The handler behind is the caller's, and should be buffered.
+// AccessLog takes the one line of each request. It is called from many requests at once, should be
+// buffered, and must not keep the line: it is reused.
+type AccessLog interface {
+	Request(line *AccessLine)
+}
+
+// AccessLine is what is logged of a request: never the raw query, which may carry secrets, nor any
+// header.
+type AccessLine struct {
+	Time      time.Time // of its end
+	Level     slog.Level
+	RequestID string
+	Route     string // "": none was found
+	Key       string // "": nobody was proved
+	Method    string
+	Path      string // decoded
+	Status    int
+	Code      string // why it was refused or failed; "": it was not
+	Duration  time.Duration
+	Received  int64 // bytes of its body
+	Sent      int64 // and of the answer's
+	Address   string
+
+	WouldRefuse string // why a route that enforces would have refused it; "": it would not
+}
+
+// SlogAccess writes access lines as records of a slog.Handler.
+func SlogAccess(h slog.Handler) AccessLog { return slogAccess{h} }
+
+type slogAccess struct{ handler slog.Handler }
+
+// Request implements AccessLog. It goes straight to the handler: a Logger would walk the stack for a
+// source line that says nothing.
+func (s slogAccess) Request(line *AccessLine) {
+	ctx := context.Background()
+	if !s.handler.Enabled(ctx, line.Level) {
+		return
+	}
+	record := slog.NewRecord(line.Time, line.Level, "request", 0)
+	record.AddAttrs(
+		slog.String("request_id", line.RequestID),
+		slog.String("route", line.Route),
+		slog.String("key", line.Key),
+		slog.String("method", line.Method),
+		slog.String("path", line.Path),
+		slog.Int("status", line.Status),
+		slog.String("code", line.Code),
+		slog.Int64("duration_us", line.Duration.Microseconds()),
+		slog.Int64("received", line.Received),
+		slog.Int64("sent", line.Sent),
+		slog.String("address", line.Address),
+	)
+	if line.WouldRefuse != "" {
+		record.AddAttrs(slog.String("would_refuse", line.WouldRefuse))
+	}
+	_ = s.handler.Handle(ctx, record) // there is nobody to tell
+}
+
+// logAccess writes the line of the call.
 func (c *call) logAccess(end End) {
 	if c.gateway.access == nil {
 		return
 	}
-	handler := c.gateway.access.Handler()
 	level := slog.LevelInfo
 	if end.Status >= http.StatusInternalServerError {
 		level = slog.LevelWarn
 	}
-	ctx := context.Background()
-	if !handler.Enabled(ctx, level) {
-		return
-	}
-	attrs := c.logged
-	*attrs = loggedAttrs{
-		slog.String("request_id", c.id),
-		slog.String("route", c.routeName()),
-		slog.String("key", c.keyID()),
-		slog.String("method", c.inbound.Method),
-		slog.String("path", c.path()),
-		slog.Int("status", end.Status),
-		slog.String("code", string(c.code)),
-		slog.Int64("duration_us", end.Duration.Microseconds()),
-		slog.Int64("received", end.Received),
-		slog.Int64("sent", end.Sent),
-		slog.String("address", c.addressText()),
-	}
-	fields := attrs[:len(attrs)-1]
-	if c.would != "" {
-		attrs[len(attrs)-1] = slog.String("would_refuse", string(c.would))
-		fields = attrs[:]
-	}
-	// Straight to the handler: a Logger would walk the stack for a source line that says nothing.
-	// A group without a name is written as its members; it saves the record an allocation.
-	line := slog.NewRecord(c.begun.Add(end.Duration), level, "request", 0)
-	line.AddAttrs(slog.Attr{Value: slog.GroupValue(fields...)})
-	_ = handler.Handle(ctx, line) // there is nobody to tell
-	*attrs = loggedAttrs{}
-}
+	c.line = AccessLine{
+		Time:      c.begun.Add(end.Duration),
+		Level:     level,
+		RequestID: c.id,
+		Route:     c.routeName(),
+		Key:       c.keyID(),
+		Method:    c.inbound.Method,
+		Path:      c.path(),
+		Status:    end.Status,
+		Code:      string(c.code),
+		Duration:  end.Duration,
+		Received:  end.Received,
+		Sent:      end.Sent,
+		Address:   c.addressText(),
 
-// loggedAttrs are what an access line says. They are reused, so the handler must be done with them
-// when it returns, as slog's own are.
-type loggedAttrs [12]slog.Attr // the last only where a route observes
+		WouldRefuse: string(c.would),
+	}
+	c.gateway.access.Request(&c.line)
+}
 
 // addressText is the caller's address, without allocating where no proxy stands between.
 func (c *call) addressText() string {

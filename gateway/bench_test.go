@@ -109,7 +109,7 @@ func BenchmarkProxy(b *testing.B) {
 	target := benchmarkUpstream(b)
 	h := start(b, nil, onRoute(func(r *Route) { r.Targets = []*url.URL{target} }), func(o *Options) {
 		o.Metrics = prometheus.NewRegistry()
-		o.Access = slog.New(slog.NewJSONHandler(io.Discard, nil))
+		o.Access = SlogAccess(slog.NewJSONHandler(io.Discard, nil))
 		d := o.Directory.(*fakeDirectory)
 		d.by[goodKey] = d.by[benchKey]
 	})

@@ -50,12 +50,13 @@ type call struct {
 	body     *requestBody
 	stream   *stream     // open while the credential is looked at again
 	conn     *cappedConn // nil: not from a listener of ours
+	wire     *wire       // nil: HTTP/2, or not from a listener of ours
 	held     bool        // see hold
 
 	response responseWriter
 	text     []byte                      // scratch
 	slab     *slab                       // of what outlives the call
-	logged   *loggedAttrs                // of the access line
+	line     AccessLine                  // handed to the access log
 	gotConn  func(httptrace.GotConnInfo) // attempts.gotConn, bound once
 }
 
@@ -68,18 +69,18 @@ type call struct {
 type callKey struct{}
 
 func withCall(r *http.Request, c *call) *http.Request {
-	if w := wireOf(r.Context()); w != nil {
-		w.call = c
+	if c.wire != nil {
+		c.wire.call = c
 		return r
 	}
-	return r.WithContext(context.WithValue(r.Context(), callKey{}, c))
+	return r.WithContext(context.WithValue(r.Context(), (*callKey)(nil), c))
 }
 
 func callOf(ctx context.Context) *call {
 	if w := wireOf(ctx); w != nil {
 		return w.call
 	}
-	c, _ := ctx.Value(callKey{}).(*call)
+	c, _ := ctx.Value((*callKey)(nil)).(*call)
 	return c
 }
 
@@ -93,6 +94,7 @@ func (g *Gateway) begin(w http.ResponseWriter, r *http.Request) *call {
 		c.now = g.clock()
 	}
 	c.inbound = r
+	c.wire, c.conn = connectionOf(r.Context())
 	c.response.ResponseWriter = w
 	return c
 }
@@ -100,11 +102,11 @@ func (g *Gateway) begin(w http.ResponseWriter, r *http.Request) *call {
 // release forgets everything of a request, above all the credential, and keeps what was allocated
 // for the call itself.
 func (g *Gateway) release(c *call) {
-	if w := wireOf(c.inbound.Context()); w != nil {
-		w.call = nil
+	if c.wire != nil {
+		c.wire.call = nil
 	}
 	old := *c
-	*c = call{gateway: g, text: old.text[:0], gotConn: old.gotConn, slab: old.slab, logged: old.logged}
+	*c = call{gateway: g, text: old.text[:0], gotConn: old.gotConn, slab: old.slab}
 	c.query.Checks = old.query.Checks[:0]
 	c.answer.States = old.answer.States[:0]
 	c.response.call = c
@@ -112,7 +114,7 @@ func (g *Gateway) release(c *call) {
 }
 
 func (g *Gateway) newCall() *call {
-	c := &call{gateway: g, text: make([]byte, 0, 512), slab: new(slab), logged: new(loggedAttrs)}
+	c := &call{gateway: g, text: make([]byte, 0, 512), slab: new(slab)}
 	c.gotConn = c.attempts.gotConn
 	c.response.call = c
 	return c

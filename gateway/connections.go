@@ -226,28 +226,43 @@ func (c *cappedConn) CloseWrite() error {
 	return nil
 }
 
+// connKey is the context key of a connection: its wire, or beneath HTTP/2 the cappedConn. Keys of
+// this package are nil pointers, which compare fastest: they are looked up several times a request.
 type connKey struct{}
 
 // connContext is for http.Server.ConnContext: it makes the connection known to its calls.
-func connContext(ctx context.Context, c net.Conn) context.Context {
-	under := c
-	switch w := c.(type) {
+func (g *Gateway) connContext(ctx context.Context, c net.Conn) context.Context {
+	var w *wire
+	switch c := c.(type) {
 	case *wire:
-		under = w.Conn
+		w = c
 	case *tlsWire:
+		w = &c.wire
+	}
+	under := c
+	if w != nil {
 		under = w.Conn
 	}
 	if t, ok := under.(*tls.Conn); ok {
 		under = t.NetConn()
 	}
-	if capped, ok := under.(*cappedConn); ok {
-		ctx = context.WithValue(ctx, connKey{}, capped)
+	capped, _ := under.(*cappedConn)
+	if w == nil {
+		return context.WithValue(ctx, (*connKey)(nil), capped)
 	}
-	return watchedContext(ctx, c)
+	w.capped = capped
+	w.hangUp.watchedBy(&g.lookout)
+	return context.WithValue(ctx, (*connKey)(nil), w)
 }
 
-// connOf returns a request's connection; nil: not from a listener of ours.
-func connOf(ctx context.Context) *cappedConn {
-	c, _ := ctx.Value(connKey{}).(*cappedConn)
-	return c
+// connectionOf returns a request's connection, by its context: the wire is nil over HTTP/2, both are
+// when it is not from a listener of ours.
+func connectionOf(ctx context.Context) (*wire, *cappedConn) {
+	switch c := ctx.Value((*connKey)(nil)).(type) {
+	case *wire:
+		return c, c.capped
+	case *cappedConn:
+		return nil, c
+	}
+	return nil, nil
 }

@@ -86,7 +86,7 @@ func (c *call) guard(r *http.Request) *refusal {
 	if unheard {
 		c.gateway.adviseProxy(c.address)
 	}
-	if x := inspect(r, &c.request); x != nil {
+	if x := inspect(r, c.wire, &c.request); x != nil {
 		return x
 	}
 	if c.request.odd != nil && !c.snapshot.table.lenient {

@@ -24,7 +24,7 @@ type Gateway struct {
 	format     keys.Format
 	journal    Journal
 	log        *slog.Logger
-	access     *slog.Logger // nil: none
+	access     AccessLog // nil: none
 	clock      func() time.Time
 	limits     ServerLimits
 	drain      Drain
@@ -40,6 +40,7 @@ type Gateway struct {
 	inFlight atomic.Int64
 	held     atomic.Int64 // tunnels and open streams, which do not count as in flight
 	census   *census
+	lookout  lookout
 	draining atomic.Bool
 	tunnels  tunnels
 	streams  streams

@@ -42,13 +42,12 @@ func (in *inspected) note(x *refusal) {
 	}
 }
 
-// inspect tells whether r is one unambiguous request, and fills in. It runs first on every
-// listener and protocol, exactly once per request. What it returns stands everywhere; what it leaves
-// in in.odd, on every route that enforces. It does not allocate for a request that it lets pass,
+// inspect tells whether r, which came over w, is one unambiguous request, and fills in. It runs first
+// on every listener and protocol, exactly once per request. What it returns stands everywhere; what it
+// leaves in in.odd, on every route that enforces. It does not allocate for a request that it lets pass,
 // unless its path holds escapes or its host capitals.
-func inspect(r *http.Request, in *inspected) *refusal {
+func inspect(r *http.Request, w *wire, in *inspected) *refusal {
 	*in = inspected{}
-	w := wireOf(r.Context())
 	if w != nil {
 		if why := w.verdict(); why != "" {
 			return ambiguous(why)

@@ -23,7 +23,7 @@ func everyday(key string, bearer bool) *http.Request {
 	}
 	w := new(wire)
 	w.heads.Store(1 << 62)
-	return r.WithContext(context.WithValue(r.Context(), wireKey{}, w))
+	return r.WithContext(context.WithValue(r.Context(), (*connKey)(nil), w))
 }
 
 // decisionParts are the steps that this half of the package adds to every request's cost.
@@ -34,7 +34,7 @@ func decisionParts(t testing.TB, r *http.Request, f keys.Format) map[string]func
 		t.Fatal(err)
 	}
 	in, p := new(inspected), new(presented)
-	if x := inspect(r, in); x != nil {
+	if x := inspect(r, wireOf(r.Context()), in); x != nil {
 		t.Fatalf("inspect: %+v", x)
 	}
 	need := func(x *refusal) {
@@ -44,7 +44,7 @@ func decisionParts(t testing.TB, r *http.Request, f keys.Format) map[string]func
 	}
 	target := &url.URL{Scheme: "http", Host: "u"}
 	return map[string]func(){
-		"inspect": func() { need(inspect(r, in)) },
+		"inspect": func() { need(inspect(r, wireOf(r.Context()), in)) },
 		"route": func() {
 			rt, x := table.find(in)
 			need(x)

@@ -169,7 +169,7 @@ func start(t testing.TB, upstream http.Handler, changes ...change) *harness {
 				Scopes: map[string][]keys.Scope{"*": {}}, Cost: 1, MaxBody: -1, Timeout: 5 * time.Second}},
 		},
 		Directory: h.directory,
-		Access:    slog.New(slog.NewTextHandler(h.access, nil)),
+		Access:    SlogAccess(slog.NewTextHandler(h.access, nil)),
 		Drain:     Drain{Timeout: 5 * time.Second},
 	}
 	for _, c := range changes {

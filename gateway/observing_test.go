@@ -332,7 +332,7 @@ func TestObserveHTTP2(t *testing.T) {
 	}
 	in := new(inspected)
 	r := &http.Request{Method: "GET", RequestURI: "/a//b HTTP/1.1", URL: &url.URL{Path: "/a//b HTTP/1.1"}, Host: "gw", ProtoMajor: 2}
-	if x := inspect(r, in); x == nil {
+	if x := inspect(r, nil, in); x == nil {
 		t.Error("a target with a space passes the guard")
 	}
 }

@@ -29,7 +29,7 @@ type Options struct {
 	Format    keys.Format
 	Journal   Journal // nil: nothing is recorded
 	Log       *slog.Logger
-	Access    *slog.Logger // one line per request; nil: none
+	Access    AccessLog // one line per request; nil: none
 	Metrics   prometheus.Registerer
 	Now       func() time.Time // nil: time.Now
 	Limits    ServerLimits

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/http/httputil"
+	"strings"
 	"time"
 
 	"postern/internal/keys"
@@ -118,8 +119,8 @@ func (roundTripper) RoundTrip(out *http.Request) (*http.Response, error) {
 	return res, err
 }
 
-// modifyResponse adds our headers to an answer that goes around WriteHeader, a tunnel's, and has
-// answers without an announced end watched.
+// modifyResponse adds our headers to an answer that goes around WriteHeader, a tunnel's, has answers
+// without an announced end watched, and hands the upstream's headers over.
 func modifyResponse(res *http.Response) error {
 	c := callOf(res.Request.Context())
 	switch {
@@ -131,8 +132,28 @@ func modifyResponse(res *http.Response) error {
 	default:
 		c.watchAnswer(res) // the body as it is: it may be closed while it is read
 		cleanTrailers(res)
+		if !eventStream(res.Header) { // which httputil.ReverseProxy wants to see, to flush at once
+			moveHeaders(c.response.Header(), res)
+		}
 	}
 	return nil
+}
+
+// moveHeaders makes the upstream's headers the answer's. httputil.ReverseProxy would copy them, name
+// by name and value by value, each into a slice of its own; after this it finds none. Nothing else has
+// set a header by now: interim answers take theirs away again.
+func moveHeaders(to http.Header, res *http.Response) {
+	for name, values := range res.Header {
+		to[name] = values
+	}
+	res.Header = nil
+}
+
+// eventStream tells whether an answer is one of server-sent events.
+func eventStream(h http.Header) bool {
+	const kind = "text/event-stream"
+	value := strings.TrimLeft(first(h["Content-Type"]), " \t")
+	return len(value) >= len(kind) && strings.EqualFold(value[:len(kind)], kind)
 }
 
 // upstreamFailed answers when the upstream gave no answer that can be passed on.

@@ -112,7 +112,7 @@ func oddRequest(target, host string) *inspected {
 		r.ProtoMinor = 0
 	}
 	in := new(inspected)
-	if x := inspect(r, in); x != nil || in.odd == nil {
+	if x := inspect(r, nil, in); x != nil || in.odd == nil {
 		return nil
 	}
 	return in
@@ -179,7 +179,7 @@ func TestOddInTheRouteOnly(t *testing.T) {
 		}
 		in := new(inspected)
 		r := &http.Request{Method: "GET", RequestURI: tt.target, URL: u, Host: "gw", Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}
-		if x := inspect(r, in); x != nil {
+		if x := inspect(r, nil, in); x != nil {
 			t.Fatalf("%s: %+v", tt.target, x)
 		}
 		if in.odd == nil {

@@ -34,7 +34,7 @@ func (g *Gateway) redirect(w http.ResponseWriter, r *http.Request, httpsPort str
 	c := g.newCall()
 	c.identify(r, false)
 	var in inspected
-	x := inspect(r, &in)
+	x := inspect(r, wireOf(r.Context()), &in)
 	if x == nil && in.odd == nil && prove != nil && prove(w, r, in.host) {
 		return
 	}

@@ -115,8 +115,9 @@ func (c *call) stamp(h http.Header, status int) {
 			h["Content-Type"] = nil // net/http would guess one that the upstream never said
 		}
 	}
-	// The rest of a body that is still coming must not be taken for the next request.
-	halfRead := c.body != nil && !c.body.ended.Load()
+	// The rest of a body that is still coming must not be taken for the next request. An HTTP/2 stream
+	// ends by itself; there this would end the connection, with all that runs on it.
+	halfRead := c.inbound.ProtoMajor == 1 && c.body != nil && !c.body.ended.Load()
 	if status != http.StatusSwitchingProtocols && (halfRead || c.gateway.draining.Load()) {
 		h["Connection"] = closeConnection
 	}

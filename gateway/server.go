@@ -93,7 +93,7 @@ func (g *Gateway) newServer() *http.Server {
 		Handler: g.Handler(),
 		// net/http would answer OPTIONS * by itself, before the guard.
 		DisableGeneralOptionsHandler: true,
-		ConnContext:                  connContext,
+		ConnContext:                  g.connContext,
 		ReadHeaderTimeout:            readHeaderTimeout,
 		IdleTimeout:                  idleTimeout,
 		MaxHeaderBytes:               parsedHeaderBytes,

@@ -7,7 +7,6 @@ package gateway
 // enter takes a place in flight. More may enter than there are places: see crowded.
 func (c *call) enter() {
 	c.gateway.inFlight.Add(1)
-	c.conn = connOf(c.inbound.Context())
 	if c.conn != nil && c.conn.from != nil {
 		c.conn.from.inFlight.Add(1)
 	}

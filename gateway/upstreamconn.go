@@ -24,7 +24,8 @@ type upstreamConn struct {
 	late    atomic.Bool // and has passed
 	mu      sync.Mutex
 	waiting bool                             // for the headers of an answer
-	armed   bool                             // a read deadline is set
+	due     time.Time                        // when they must be there; zero: the request is not written
+	armed   bool                             // a read deadline is set, for due or earlier
 	wrote   func(httptrace.WroteRequestInfo) // requestWritten, bound once
 }
 
@@ -54,19 +55,39 @@ func (c *upstreamConn) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// Read implements net.Conn.
+// Read implements net.Conn. To set and lift a read deadline for each request costs more than to
+// write down when the answer is due. So a deadline that is set stays until it passes, and then it is
+// seen here whether an answer is due: on a busy connection once in patience.
 func (c *upstreamConn) Read(p []byte) (int, error) {
-	n, err := c.Conn.Read(p)
-	if err != nil && c.answers && errors.Is(err, os.ErrDeadlineExceeded) {
-		c.late.Store(true)
+	for {
+		n, err := c.Conn.Read(p)
+		if err == nil || !c.answers || !errors.Is(err, os.ErrDeadlineExceeded) || c.overdue() {
+			return n, err
+		}
 	}
-	return n, err
+}
+
+// overdue tells, when a read deadline has passed, whether an answer is late. If not it sets the next
+// deadline.
+func (c *upstreamConn) overdue() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.waiting && !c.due.IsZero() && !time.Now().Before(c.due) {
+		c.late.Store(true)
+		return true
+	}
+	if !c.waiting {
+		c.due = time.Time{}
+	}
+	c.armed = !c.due.IsZero()
+	_ = c.SetReadDeadline(c.due)
+	return false
 }
 
 // begin is called when a request got the connection, before any of it is written.
 func (c *upstreamConn) begin() {
 	c.mu.Lock()
-	c.waiting = true
+	c.waiting, c.due = true, time.Time{}
 	c.mu.Unlock()
 }
 
@@ -75,9 +96,13 @@ func (c *upstreamConn) begin() {
 func (c *upstreamConn) requestWritten(httptrace.WroteRequestInfo) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.waiting {
+	if !c.waiting {
+		return
+	}
+	c.due = time.Now().Add(c.patience)
+	if !c.armed {
 		c.armed = true
-		_ = c.SetReadDeadline(time.Now().Add(c.patience))
+		_ = c.SetReadDeadline(c.due)
 	}
 }
 
@@ -87,12 +112,8 @@ func (c *upstreamConn) answered() {
 		return
 	}
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	c.waiting = false
-	if c.armed {
-		c.armed = false
-		_ = c.SetReadDeadline(time.Time{})
-	}
+	c.mu.Unlock()
 }
 
 // becomeTunnel lifts the bound on writing: a tunnel may be silent for as long as it likes.

@@ -7,6 +7,7 @@ import (
 	"net"
 	"strings"
 	"sync/atomic"
+	"time"
 )
 
 // Rules of this file: net/http repairs some requests before a handler sees them. It drops
@@ -24,7 +25,9 @@ type wire struct {
 	fault  atomic.Pointer[string] // first thing that was wrong, for good
 	heads  atomic.Int64           // header sections seen to their end
 	judged atomic.Int64           // requests the guard has asked about
+	capped *cappedConn            // the connection beneath, see connContext
 	call   *call                  // of the request being handled; belongs to its handler, see withCall
+	hangUp patientRead
 
 	// The rest belongs to Read, which net/http never calls twice at once.
 	state   wireState
@@ -84,23 +87,10 @@ func watchConn(c net.Conn) net.Conn {
 	return &wire{Conn: c}
 }
 
-type wireKey struct{}
-
-// watchedContext is for http.Server.ConnContext: it makes the wire known to the guard.
-func watchedContext(ctx context.Context, c net.Conn) context.Context {
-	switch w := c.(type) {
-	case *wire:
-		return context.WithValue(ctx, wireKey{}, w)
-	case *tlsWire:
-		return context.WithValue(ctx, wireKey{}, &w.wire)
-	}
-	return ctx
-}
-
 // wireOf returns the wire of a request's connection by the request's context; nil: HTTP/2, or not
 // from a listener of ours.
 func wireOf(ctx context.Context) *wire {
-	w, _ := ctx.Value(wireKey{}).(*wire)
+	w, _ := ctx.Value((*connKey)(nil)).(*wire)
 	return w
 }
 
@@ -120,11 +110,24 @@ func (w *wire) verdict() string {
 
 // Read implements net.Conn.
 func (w *wire) Read(p []byte) (int, error) {
+	if len(p) == 1 && w.state == atStart { // net/http, which waits for a client that hangs up
+		if err := w.hangUp.wait(); err != nil {
+			return 0, err
+		}
+	}
 	n, err := w.Conn.Read(p)
 	if n > 0 && w.state != notWatched {
 		w.follow(p[:n])
 	}
 	return n, err
+}
+
+// SetReadDeadline implements net.Conn.
+func (w *wire) SetReadDeadline(t time.Time) error {
+	if w.hangUp.deadline(t) {
+		return nil
+	}
+	return w.Conn.SetReadDeadline(t)
 }
 
 // CloseWrite passes a tunnel's half-close on.

@@ -15,7 +15,7 @@ import (
 // does the TLS handshakes itself, each in a goroutine of its own and within handshake, because
 // only then is it known whether HTTP/2 was negotiated: those are handed on as the *tls.Conn that
 // net/http wants to see. Give it to http.Server.Serve, never ServeTLS, together with
-// watchedContext. Bound the connections of l: each counts from its accept on.
+// connContext. Bound the connections of l: each counts from its accept on.
 func watchListener(l net.Listener, t *tls.Config, handshake time.Duration) net.Listener {
 	if t == nil {
 		return &plainListener{l}

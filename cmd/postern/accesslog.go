@@ -1,75 +1,57 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"io"
 	"log/slog"
 	"strconv"
 	"sync"
 	"time"
+
+	"postern/gateway"
 )
 
-// accessHandler writes access lines as slog's JSONHandler does, in a third of its time: there is one
-// line for each request, of plain strings and numbers, so nothing has to be found out about the
-// values. What is not a string or a number is written as its text. It is safe for concurrent use.
-type accessHandler struct {
+// jsonAccess writes access lines as slog's JSONHandler would, in a fraction of its time: there is one
+// for each request, and always the same fields. It is safe for concurrent use.
+type jsonAccess struct {
 	to    io.Writer
 	level slog.Leveler
-	lines *sync.Pool // of *[]byte
+	lines sync.Pool // of *[]byte
 }
 
-var _ slog.Handler = (*accessHandler)(nil)
+var _ gateway.AccessLog = (*jsonAccess)(nil)
 
-func newAccessHandler(to io.Writer, level slog.Leveler) *accessHandler {
-	return &accessHandler{to: to, level: level, lines: &sync.Pool{New: func() any { return new([]byte) }}}
+func newJSONAccess(to io.Writer, level slog.Leveler) *jsonAccess {
+	return &jsonAccess{to: to, level: level, lines: sync.Pool{New: func() any { return new([]byte) }}}
 }
 
-// Enabled implements slog.Handler.
-func (h *accessHandler) Enabled(_ context.Context, level slog.Level) bool {
-	return level >= h.level.Level()
-}
-
-// Handle implements slog.Handler.
-func (h *accessHandler) Handle(_ context.Context, r slog.Record) error {
-	buffer := h.lines.Get().(*[]byte)
-	line := append((*buffer)[:0], `{"time":"`...)
-	line = r.Time.AppendFormat(line, time.RFC3339Nano)
-	line = append(line, `","level":`...)
-	line = appendJSONString(line, r.Level.String())
-	line = append(line, `,"msg":`...)
-	line = appendJSONString(line, r.Message)
-	r.Attrs(func(a slog.Attr) bool {
-		line = appendAttr(line, a)
-		return true
-	})
-	line = append(line, '}', '\n')
-	_, err := h.to.Write(line)
-	*buffer = line
-	h.lines.Put(buffer)
-	return err
-}
-
-// WithAttrs and WithGroup complete slog.Handler; an access line has neither.
-func (h *accessHandler) WithAttrs([]slog.Attr) slog.Handler { return h }
-
-// WithGroup implements slog.Handler.
-func (h *accessHandler) WithGroup(string) slog.Handler { return h }
-
-func appendAttr(line []byte, a slog.Attr) []byte {
-	if a.Value.Kind() == slog.KindGroup {
-		for _, member := range a.Value.Group() {
-			line = appendAttr(line, member)
-		}
-		return line
+// Request implements gateway.AccessLog.
+func (a *jsonAccess) Request(line *gateway.AccessLine) {
+	if line.Level < a.level.Level() {
+		return
 	}
-	line = append(line, ',')
-	line = appendJSONString(line, a.Key)
-	line = append(line, ':')
-	if a.Value.Kind() == slog.KindInt64 {
-		return strconv.AppendInt(line, a.Value.Int64(), 10)
+	buffer := a.lines.Get().(*[]byte)
+	b := append((*buffer)[:0], `{"time":"`...)
+	b = line.Time.AppendFormat(b, time.RFC3339Nano)
+	b = appendJSONString(append(b, `","level":`...), line.Level.String())
+	b = appendJSONString(append(b, `,"msg":"request","request_id":`...), line.RequestID)
+	b = appendJSONString(append(b, `,"route":`...), line.Route)
+	b = appendJSONString(append(b, `,"key":`...), line.Key)
+	b = appendJSONString(append(b, `,"method":`...), line.Method)
+	b = appendJSONString(append(b, `,"path":`...), line.Path)
+	b = strconv.AppendInt(append(b, `,"status":`...), int64(line.Status), 10)
+	b = appendJSONString(append(b, `,"code":`...), line.Code)
+	b = strconv.AppendInt(append(b, `,"duration_us":`...), line.Duration.Microseconds(), 10)
+	b = strconv.AppendInt(append(b, `,"received":`...), line.Received, 10)
+	b = strconv.AppendInt(append(b, `,"sent":`...), line.Sent, 10)
+	b = appendJSONString(append(b, `,"address":`...), line.Address)
+	if line.WouldRefuse != "" {
+		b = appendJSONString(append(b, `,"would_refuse":`...), line.WouldRefuse)
 	}
-	return appendJSONString(line, a.Value.String())
+	b = append(b, '}', '\n')
+	_, _ = a.to.Write(b) // there is nobody to tell
+	*buffer = b
+	a.lines.Put(buffer)
 }
 
 // appendJSONString writes what most strings are, plain ASCII, by itself.

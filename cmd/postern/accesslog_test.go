@@ -7,22 +7,21 @@ import (
 	"reflect"
 	"testing"
 	"time"
+
+	"postern/gateway"
 )
 
-// TestAccessHandler holds the handler against slog's own: the same values in the same order.
-func TestAccessHandler(t *testing.T) {
-	at := time.Date(2026, 11, 21, 10, 0, 0, 123456789, time.UTC)
+// TestJSONAccess holds our lines against slog's own: the same fields with the same values.
+func TestJSONAccess(t *testing.T) {
 	for _, path := range []string{"/orders/", `/"quoted"\`, "/grüße", "/\x01\x7f\n", "/<script>&", "/\xff", ""} {
-		record := slog.NewRecord(at, slog.LevelWarn, "request", 0)
-		record.AddAttrs(slog.Attr{Value: slog.GroupValue(
-			slog.String("path", path), slog.Int("status", 200), slog.Int64("sent", -1))})
+		line := &gateway.AccessLine{
+			Time: time.Date(2026, 11, 21, 10, 0, 0, 123456789, time.UTC), Level: slog.LevelWarn,
+			RequestID: "0123abcd", Route: "orders", Key: "key_0123", Method: path, Path: path, Status: 503,
+			Code: "overloaded", Duration: 1234567 * time.Nanosecond, Received: 17, Sent: -1, Address: "::1",
+		}
 		var ours, theirs bytes.Buffer
-		if err := newAccessHandler(&ours, slog.LevelInfo).Handle(t.Context(), record); err != nil {
-			t.Fatal(err)
-		}
-		if err := slog.NewJSONHandler(&theirs, nil).Handle(t.Context(), record); err != nil {
-			t.Fatal(err)
-		}
+		newJSONAccess(&ours, slog.LevelInfo).Request(line)
+		gateway.SlogAccess(slog.NewJSONHandler(&theirs, nil)).Request(line)
 		var got, want map[string]any
 		if err := json.Unmarshal(ours.Bytes(), &got); err != nil {
 			t.Fatalf("path %q: %v in %s", path, err, &ours)
@@ -34,7 +33,17 @@ func TestAccessHandler(t *testing.T) {
 			t.Errorf("path %q: got %s, want %s", path, &ours, &theirs)
 		}
 	}
-	if h := newAccessHandler(nil, slog.LevelWarn); h.Enabled(t.Context(), slog.LevelInfo) || !h.Enabled(t.Context(), slog.LevelWarn) {
-		t.Error("the level is not kept")
+}
+
+func TestAccessLogKeepsTheLevel(t *testing.T) {
+	var out bytes.Buffer
+	a := newJSONAccess(&out, slog.LevelWarn)
+	a.Request(&gateway.AccessLine{Level: slog.LevelInfo})
+	if out.Len() != 0 {
+		t.Errorf("at level warn, an info line was written: %s", &out)
+	}
+	a.Request(&gateway.AccessLine{Level: slog.LevelWarn})
+	if out.Len() == 0 {
+		t.Error("at level warn, a warning was not written")
 	}
 }

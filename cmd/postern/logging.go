@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"sync"
 	"time"
+
+	"postern/gateway"
 )
 
 // newLogger writes text for people at a terminal and JSON for everybody else, unless told.
@@ -18,11 +20,11 @@ func newLogger(w io.Writer, format string, level slog.Leveler, terminal bool) *s
 }
 
 // newAccessLogger is newLogger for the one line of each request.
-func newAccessLogger(w io.Writer, format string, level slog.Leveler, terminal bool) *slog.Logger {
+func newAccessLogger(w io.Writer, format string, level slog.Leveler, terminal bool) gateway.AccessLog {
 	if asText(format, terminal) {
-		return newLogger(w, format, level, terminal)
+		return gateway.SlogAccess(newLogger(w, format, level, terminal).Handler())
 	}
-	return slog.New(newAccessHandler(w, level))
+	return newJSONAccess(w, level)
 }
 
 func asText(format string, terminal bool) bool {

@@ -25,6 +25,7 @@ func main() {
 	flag.IntVar(&o.connections, "connections", 32, "connections that send them")
 	flag.IntVar(&o.keys, "keys", 1_000_000, "keys of the start-up measurement")
 	flag.BoolVar(&o.judged, "judge", true, "judge the figures by the promises; without, benchmarks are only touched, to see that all of this still works")
+	flag.StringVar(&o.postern, "postern", "", "the program to measure; without, it is built")
 	flag.StringVar(&o.only, "only", "", "one of proxy, decision, limiter, keys")
 	flag.Parse()
 	ok, err := run(ctx, o)
@@ -44,7 +45,7 @@ func main() {
 type options struct {
 	rounds, requests, connections, keys int
 	judged                              bool
-	only                                string
+	postern, only                       string
 }
 
 // run measures everything asked for and tells whether all promises are kept.
@@ -54,9 +55,12 @@ func run(ctx context.Context, o options) (bool, error) {
 		return false, err
 	}
 	defer func() { _ = os.RemoveAll(dir) }() // it is under the system's folder for temporary files
-	b := &bench{options: o, dir: dir, postern: filepath.Join(dir, "postern")}
-	if err := b.buildPostern(ctx); err != nil {
-		return false, err
+	b := &bench{options: o, dir: dir}
+	if b.postern == "" {
+		b.postern = filepath.Join(dir, "postern")
+		if err := b.buildPostern(ctx); err != nil {
+			return false, err
+		}
 	}
 	for _, part := range []struct {
 		name    string
@@ -80,9 +84,8 @@ func run(ctx context.Context, o options) (bool, error) {
 // bench is one run.
 type bench struct {
 	options
-	dir     string
-	postern string // the program, built
-	broken  bool
+	dir    string
+	broken bool
 }
 
 // judge prints a figure beside its promise.
