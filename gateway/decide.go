@@ -126,7 +126,7 @@ func (c *call) authenticate() *refusal {
 
 // checkAddress holds the address against the route's and the credential's lists.
 func (c *call) checkAddress() *refusal {
-	if x := addressAllowed(c.route.AllowedIPs, c.address); x != nil || c.principal == nil {
+	if x := addressAllowed(c.route.AllowedIPs, c.address); x != nil || c.principal == nil || c.principal.AllowedAnywhere() {
 		return x
 	}
 	return addressAllowed(c.principal.AllowedIPs, c.address)

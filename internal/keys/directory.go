@@ -71,7 +71,6 @@ func NewDirectory(o DirectoryOptions) *Directory {
 		d.now = time.Now
 	}
 	d.ids.init()
-	d.digests.init()
 	d.progress.init()
 	return d
 }
@@ -129,10 +128,7 @@ func (d *Directory) Recheck(p *Principal, now time.Time) Code {
 	if !d.mayAnswer(now) {
 		return DirectoryUnavailable
 	}
-	shard := d.ids.at(p.ID)
-	shard.mu.RLock()
-	e := shard.entries[p.ID]
-	shard.mu.RUnlock()
+	e := d.ids.find(p.ID)
 	if e == nil {
 		return CredentialRevoked
 	}

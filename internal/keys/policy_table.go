@@ -109,14 +109,16 @@ func (t *policyTable) principal(c *Credential, tenant *tenantSlot) Principal {
 	defer t.mu.Unlock()
 	return Principal{
 		ID:         c.ID,
-		Kind:       c.Kind,
-		Tenant:     tenant.id,
-		Owner:      subjectOf(c.Owner, tenant),
-		AllowedIPs: c.AllowedIPs,
-		ExpiresAt:  c.ExpiresAt,
-		Test:       c.Test,
 		plan:       t.planSlot(c.Plan),
 		rights:     t.rightsSlot(c.APIs, c.Scopes),
+		expires:    expiryMicro(c.ExpiresAt),
+		Test:       c.Test,
+		anywhere:   len(c.AllowedIPs) == 0,
+		AllowedIPs: c.AllowedIPs,
+		Owner:      subjectOf(c.Owner, tenant),
+		Tenant:     tenant.id,
+		Kind:       c.Kind,
+		ExpiresAt:  c.ExpiresAt,
 	}
 }
 

@@ -3,22 +3,36 @@ package keys
 import (
 	"net/netip"
 	"time"
+	"unsafe"
 )
 
 // Principal is a credential as the data path sees it: immutable, shared, with effective policy.
 // What the configuration decides (Plan, Rights) follows a reload.
 type Principal struct {
 	ID         CredentialID
-	Kind       Kind
-	Tenant     TenantID
-	Owner      string // as counters and identity headers name it: a user's id, or tenant:<id>
-	AllowedIPs []netip.Prefix
-	ExpiresAt  time.Time // zero: never
+	id         [16]byte // where the text of ID stands when it fits, see keepID
+	plan       *planSlot
+	rights     *rightsSlot
+	expires    int64 // ExpiresAt in µs, see expiryMicro
 	Test       bool
-
-	plan   *planSlot
-	rights *rightsSlot
+	anywhere   bool // there are no AllowedIPs
+	AllowedIPs []netip.Prefix
+	Owner      string // as counters and identity headers name it: a user's id, or tenant:<id>
+	Tenant     TenantID
+	Kind       Kind
+	ExpiresAt  time.Time // zero: never
 }
+
+// keepID lets the text of ID stand beside what else a request reads of the principal, which must be
+// where it will stay and is immutable from then on.
+func (p *Principal) keepID() {
+	if n := copy(p.id[:], p.ID); n > 0 && n == len(p.ID) {
+		p.ID = CredentialID(unsafe.String(&p.id[0], n))
+	}
+}
+
+// AllowedAnywhere tells whether AllowedIPs is empty, which nearly always it is, without a look at it.
+func (p *Principal) AllowedAnywhere() bool { return p.anywhere || len(p.AllowedIPs) == 0 }
 
 // Plan returns the plan in force; nil when the configuration no longer has it.
 func (p *Principal) Plan() *Plan {

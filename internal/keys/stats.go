@@ -48,12 +48,7 @@ func (d *Directory) countByStatus(now time.Time) map[Status]int {
 	if age := now.Sub(c.at); c.counted != changes || age < 0 || age > statsAge {
 		byStatus := map[Status]int{Pending: 0, Active: 0, Suspended: 0, Expired: 0, Revoked: 0, Denied: 0}
 		for i := range d.ids.shards {
-			shard := &d.ids.shards[i]
-			shard.mu.RLock()
-			for _, e := range shard.entries {
-				byStatus[e.statusAt(now)]++
-			}
-			shard.mu.RUnlock()
+			d.ids.shards[i].table.each(func(e *entry) { byStatus[e.statusAt(now)]++ })
 		}
 		c.counted, c.at, c.byStatus = changes, now, byStatus
 	}
