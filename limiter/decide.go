@@ -13,7 +13,8 @@ const usual = 8
 type place struct {
 	hash    uint64 // of the subject's id
 	subject *subject
-	index   int // in subject; -1: there is none yet
+	index   int   // in subject; -1: there is none yet
+	ahead   int64 // see subject.ahead
 }
 
 // shard takes the upper bits; a shard's table takes the lower ones.
@@ -50,7 +51,10 @@ func (l *Local) decide(q *Query, a *Answer, spend bool) (err error) {
 		if id := q.Checks[i].Counter.Subject; i > 0 && id == q.Checks[i-1].Counter.Subject {
 			places[i].subject = places[i-1].subject
 		} else {
-			places[i].subject = l.shards[places[i].shard()].subjects.find(places[i].hash, id)
+			p := &places[i]
+			if p.subject = l.shards[p.shard()].subjects.find(p.hash, id); p.subject != nil {
+				p.ahead = p.subject.ahead()
+			}
 		}
 	}
 	a.Allowed, a.States = true, a.States[:0]
@@ -141,7 +145,7 @@ func (l *Local) prepare(c *Check, p *place, at instant) error {
 		if !l.entries.take(int64(c.grown() - len(c.ring))) {
 			return ErrFull
 		}
-		c.grow()
+		p.subject.grow(p.index)
 	}
 	return nil
 }
