@@ -289,6 +289,7 @@ func (p *program) load(ctx context.Context, group *errgroup.Group) error {
 		return nil
 	}
 	started := time.Now()
+	defer collectLess()()
 	if err := p.directory.Load(ctx); err != nil {
 		return fmt.Errorf("load keys: %w", err)
 	}

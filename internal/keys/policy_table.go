@@ -1,6 +1,7 @@
 package keys
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 )
@@ -139,7 +140,7 @@ func (t *policyTable) rightsSlot(apis []APIName, extra []Scope) *rightsSlot {
 	key := encodeList(encodeList(buf[:0], apis), extra)
 	s := t.rights[string(key)]
 	if s == nil {
-		s = &rightsSlot{key: string(key), apis: apis, extra: extra}
+		s = &rightsSlot{key: string(key), apis: slices.Clone(apis), extra: slices.Clone(extra)}
 		s.rights.Store(rightsUnder(t.catalog, apis, extra))
 		t.rights[s.key] = s
 	}

@@ -40,7 +40,7 @@ func TestRecordCutAnywhere(t *testing.T) {
 		}
 	}
 	// What a later release appends is ignored.
-	for _, w := range []words{nil, {}} {
+	for _, w := range []*words{nil, newWords()} {
 		got, err := parseRecord(append(whole, "more"...), w)
 		if err != nil {
 			t.Fatal(err)
@@ -71,16 +71,16 @@ func TestRecordRefuses(t *testing.T) {
 }
 
 func TestWordsAreShared(t *testing.T) {
-	w := words{}
+	w := newWords()
 	a, b := w.of([]byte("orders.read")), w.of([]byte("orders.read"))
-	if a != b || len(w) != 1 {
-		t.Errorf("got %q and %q of %d kept words, want one", a, b, len(w))
+	if a != b || len(w.kept) != 1 {
+		t.Errorf("got %q and %q of %d kept words, want one", a, b, len(w.kept))
 	}
 	for n := range 2 * maxWords {
 		w.of([]byte{byte(n), byte(n >> 8), byte(n >> 16)})
 	}
-	if len(w) > maxWords {
-		t.Errorf("%d words are kept, want at most %d", len(w), maxWords)
+	if len(w.kept) > maxWords {
+		t.Errorf("%d words are kept, want at most %d", len(w.kept), maxWords)
 	}
 }
 
