@@ -100,10 +100,11 @@ func (g *Gateway) release(c *call) {
 	if w := wireOf(c.inbound.Context()); w != nil {
 		w.call = nil
 	}
-	old := *c
-	*c = call{gateway: g, text: old.text[:0], gotConn: old.gotConn, slab: old.slab, logged: old.logged}
-	c.query.Checks = old.query.Checks[:0]
-	c.answer.States = old.answer.States[:0]
+	text, slab, logged, gotConn := c.text[:0], c.slab, c.logged, c.gotConn
+	checks, states := c.query.Checks[:0], c.answer.States[:0]
+	*c = call{}
+	c.gateway, c.text, c.slab, c.logged, c.gotConn = g, text, slab, logged, gotConn
+	c.query.Checks, c.answer.States = checks, states
 	c.response.call = c
 	g.calls.Put(c)
 }

@@ -10,6 +10,9 @@ import (
 // the credential may do; the version in it counts for nothing, and the authentic row of the version
 // that was there may come back.
 func (d *Directory) apply(c *Credential) {
+	if c.ManagedBy != "" && !d.managed.Load() {
+		d.managed.Store(true)
+	}
 	switch {
 	case !d.vault.CredentialIntact(c):
 		d.forged.tell(d.log, "credential", string(c.ID))

@@ -46,6 +46,7 @@ type Directory struct {
 	digests digestIndex
 
 	loaded   atomic.Bool
+	managed  atomic.Bool // some stored credential is, or was, a declared one
 	lastRead atomic.Pointer[time.Time]
 	progress progress
 	forged   forgedRows

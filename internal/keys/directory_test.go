@@ -25,7 +25,7 @@ func TestAuthenticateAnswersWithThePrincipal(t *testing.T) {
 		t.Fatalf("code %q, want admitted", code)
 	}
 	if p.ID != g.Credential.ID || p.Kind != APIKey || p.Tenant != "default" || p.Owner != "tenant:default" || !p.Test ||
-		!p.ExpiresAt.Equal(g.Credential.ExpiresAt) || p.PlanName() != "standard" || p.Plan() != h.catalog.Plans["standard"] {
+		!p.ExpiresAt().Equal(g.Credential.ExpiresAt) || p.PlanName() != "standard" || p.Plan() != h.catalog.Plans["standard"] {
 		t.Errorf("principal %+v, plan %v", p, p.Plan())
 	}
 	if diff := cmp.Diff([]string{"192.0.2.0/24"}, prefixes(p.AllowedIPs)); diff != "" {

@@ -15,7 +15,7 @@ type entry struct {
 	alone  bool // an API key, which needs no id beside it
 	Principal
 	version int64
-	_       [24]byte // so that every entry begins with a line
+	_       [48]byte // so that every entry begins with a line; room for more
 }
 
 // entrySecret is what a text is checked against. A zero digest is no secret.

@@ -119,7 +119,6 @@ func (t *policyTable) principal(c *Credential, tenant *tenantSlot) Principal {
 		Owner:      subjectOf(c.Owner, tenant),
 		Tenant:     tenant.id,
 		Kind:       c.Kind,
-		ExpiresAt:  c.ExpiresAt,
 	}
 }
 

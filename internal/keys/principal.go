@@ -13,14 +13,21 @@ type Principal struct {
 	id         [16]byte // where the text of ID stands when it fits, see keepID
 	plan       *planSlot
 	rights     *rightsSlot
-	expires    int64 // ExpiresAt in µs, see expiryMicro
+	expires    int64 // µs since the Unix epoch; 0: never
 	Test       bool
 	anywhere   bool // there are no AllowedIPs
 	AllowedIPs []netip.Prefix
 	Owner      string // as counters and identity headers name it: a user's id, or tenant:<id>
 	Tenant     TenantID
 	Kind       Kind
-	ExpiresAt  time.Time // zero: never
+}
+
+// ExpiresAt is when the credential ends; zero for never.
+func (p *Principal) ExpiresAt() time.Time {
+	if p.expires == 0 {
+		return time.Time{}
+	}
+	return time.UnixMicro(p.expires).UTC()
 }
 
 // keepID lets the text of ID stand beside what else a request reads of the principal, which must be
