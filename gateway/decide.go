@@ -161,6 +161,5 @@ func (c *call) wantsLimits(ctx context.Context) bool {
 
 // peerTrusted tells whether the connection itself comes from a trusted proxy.
 func peerTrusted(r *http.Request, trusted []netip.Prefix) bool {
-	peer, err := netip.ParseAddrPort(r.RemoteAddr)
-	return err == nil && contains(trusted, peer.Addr().Unmap().WithZone(""))
+	return contains(trusted, peerAddress(r.RemoteAddr))
 }
