@@ -35,7 +35,9 @@ func (d *Directory) Lag(now time.Time) time.Duration { return d.lag(now) }
 func (d *Directory) Forged() int64 { return d.forged.count.Load() }
 
 // noneDeclared tells that the store was read and holds no declared credential.
-func (d *Directory) noneDeclared() bool { return d.store != nil && d.loaded.Load() && !d.managed.Load() }
+func (d *Directory) noneDeclared() bool {
+	return d.store != nil && d.loaded.Load() && !d.managed.Load()
+}
 
 // Stats counts. It is meant for scrapes, not for requests: with a million credentials a count takes
 // some 100 ms, and is kept for 5 s while no credential changes.
