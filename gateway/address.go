@@ -14,11 +14,9 @@ import (
 // are dropped. The zero Addr means that not even the peer is known; no prefix contains it.
 // unheard tells that an untrusted peer sent X-Forwarded-For: probably a proxy that nobody listed.
 func clientAddress(r *http.Request, trusted []netip.Prefix) (a netip.Addr, unheard bool) {
-	peer, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil {
+	if a = peerAddress(r.RemoteAddr); !a.IsValid() {
 		return netip.Addr{}, false
 	}
-	a = peer.Addr().Unmap().WithZone("")
 	lines := r.Header["X-Forwarded-For"]
 	if len(lines) == 0 {
 		return a, false
@@ -45,6 +43,34 @@ func clientAddress(r *http.Request, trusted []netip.Prefix) (a netip.Addr, unhea
 		}
 	}
 	return a, false
+}
+
+// peerAddress is the address of an address and port, the zero Addr if it is none. IPv4 is read here:
+// netip.ParseAddrPort looks at it three times.
+func peerAddress(peer string) netip.Addr {
+	var ip [4]byte
+	at, number, digits := 0, 0, 0
+	for i := range len(peer) {
+		switch c := peer[i]; {
+		case '0' <= c && c <= '9' && digits < 3 && (digits == 0 || number > 0):
+			number, digits = 10*number+int(c-'0'), digits+1
+			continue
+		case digits == 0 || number > 255:
+		case c == '.' && at < 3:
+			ip[at] = byte(number)
+			at, number, digits = at+1, 0, 0
+			continue
+		case c == ':' && at == 3 && validPort(peer[i:]) && len(peer) > i+1:
+			ip[3] = byte(number)
+			return netip.AddrFrom4(ip)
+		}
+		break
+	}
+	full, err := netip.ParseAddrPort(peer)
+	if err != nil {
+		return netip.Addr{}
+	}
+	return full.Addr().Unmap().WithZone("")
 }
 
 func contains(prefixes []netip.Prefix, a netip.Addr) bool {

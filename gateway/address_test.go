@@ -3,6 +3,7 @@ package gateway
 import (
 	"net/http"
 	"net/netip"
+	"strings"
 	"testing"
 
 	"postern/internal/keys"
@@ -14,6 +15,29 @@ func prefixes(texts ...string) []netip.Prefix {
 		list = append(list, netip.MustParsePrefix(s))
 	}
 	return list
+}
+
+// TestPeerAddress: IPv4 is read as netip reads it, whatever is written.
+func TestPeerAddress(t *testing.T) {
+	parts := []string{"", "0", "00", "01", "1", "10", "255", "256", "300", "1000", "a", "-1", " 1"}
+	ports := []string{"", ":", ":0", ":1", ":65535", ":65536", ":080", ":x", "::1", ".1:1"}
+	check := func(peer string) {
+		t.Helper()
+		want := netip.Addr{}
+		if full, err := netip.ParseAddrPort(peer); err == nil {
+			want = full.Addr().Unmap().WithZone("")
+		}
+		if got := peerAddress(peer); got != want {
+			t.Errorf("%q: got %v, want %v", peer, got, want)
+		}
+	}
+	for _, part := range parts {
+		for _, port := range ports {
+			for _, form := range []string{"%.2.3.4", "1.%.3.4", "1.2.3.%", "1.2.%", "%", "[::ffff:1.2.3.%]", "[fe80::%]", "fe80::%"} {
+				check(strings.Replace(form, "%", part, 1) + port)
+			}
+		}
+	}
 }
 
 func TestClientAddress(t *testing.T) {

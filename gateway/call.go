@@ -105,10 +105,11 @@ func (g *Gateway) release(c *call) {
 	if c.wire != nil {
 		c.wire.call = nil
 	}
-	old := *c
-	*c = call{gateway: g, text: old.text[:0], gotConn: old.gotConn, slab: old.slab}
-	c.query.Checks = old.query.Checks[:0]
-	c.answer.States = old.answer.States[:0]
+	text, slab, gotConn := c.text[:0], c.slab, c.gotConn
+	checks, states := c.query.Checks[:0], c.answer.States[:0]
+	*c = call{}
+	c.gateway, c.text, c.slab, c.gotConn = g, text, slab, gotConn
+	c.query.Checks, c.answer.States = checks, states
 	c.response.call = c
 	g.calls.Put(c)
 }

@@ -139,13 +139,27 @@ func (c *carriers) find(r *http.Request, f keys.Format, p *presented) *refusal {
 // cutScheme parts the Authorization header as the most lenient upstream would, so that no key of
 // ours passes as something else (RFC 9110, 11.4: one or more spaces).
 func cutScheme(header string) (scheme, value string) {
-	header = strings.Trim(header, " \t")
-	end := strings.IndexAny(header, " \t")
-	if end < 0 {
-		return header, ""
+	header = trimBlanks(header)
+	for i := range len(header) {
+		if whitespace(header[i]) {
+			return header[:i], trimBlanks(header[i:])
+		}
 	}
-	return header[:end], strings.TrimLeft(header[end:], " \t")
+	return header, ""
 }
+
+// trimBlanks is strings.Trim(s, " \t"), which makes a set of the characters first.
+func trimBlanks(s string) string {
+	for len(s) > 0 && whitespace(s[len(s)-1]) {
+		s = s[:len(s)-1]
+	}
+	for len(s) > 0 && whitespace(s[0]) {
+		s = s[1:]
+	}
+	return s
+}
+
+func whitespace(c byte) bool { return c == ' ' || c == '\t' }
 
 // strip removes the credential from an outgoing request, and only that.
 func (p *presented) strip(out *http.Request) {

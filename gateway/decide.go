@@ -196,7 +196,7 @@ func (c *call) failed() time.Duration {
 
 // checkAddress holds the address against the route's and the credential's lists.
 func (c *call) checkAddress() *refusal {
-	if x := addressAllowed(c.route.AllowedIPs, c.address); x != nil || c.principal == nil {
+	if x := addressAllowed(c.route.AllowedIPs, c.address); x != nil || c.principal == nil || c.principal.AllowedAnywhere() {
 		return x
 	}
 	return addressAllowed(c.principal.AllowedIPs, c.address)
@@ -231,6 +231,5 @@ func (c *call) wantsLimits(ctx context.Context) bool {
 
 // peerTrusted tells whether the connection itself comes from a trusted proxy.
 func peerTrusted(r *http.Request, trusted []netip.Prefix) bool {
-	peer, err := netip.ParseAddrPort(r.RemoteAddr)
-	return err == nil && contains(trusted, peer.Addr().Unmap().WithZone(""))
+	return contains(trusted, peerAddress(r.RemoteAddr))
 }

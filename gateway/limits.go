@@ -177,7 +177,7 @@ func (c *call) checkLimits() *refusal {
 	if c.trial != nil {
 		return c.trial.checkLimits(c, set)
 	}
-	begin := time.Now()
+	begin := time.Since(c.begun) // reads one clock where time.Now reads two
 	set.query(&c.query, c.principal, c.subject, c.route.Cost, c.now)
 	// A count once begun is not torn by a client that hangs up, so his context has no say.
 	ctx := context.Background()
@@ -186,7 +186,7 @@ func (c *call) checkLimits() *refusal {
 		set.query(&c.query, c.principal, c.subject, c.route.Cost, c.gateway.now())
 		err = c.gateway.limiter.Decide(ctx, &c.query, &c.answer)
 	}
-	c.gateway.metrics.limiter.Observe(time.Since(begin).Seconds())
+	c.gateway.metrics.limiter.Observe((time.Since(c.begun) - begin).Seconds())
 	if err != nil {
 		return c.limiterFailed(err)
 	}

@@ -37,16 +37,16 @@ func (s *shard) takeChanged(to []Count) []Count {
 	for i := range s.changed {
 		x := &s.changed[i]
 		sub := s.subjects.find(x.hash, x.check.Counter.Subject)
-		at := sub.find(x.check.key())
+		at := sub.find(&x.check)
 		if at < 0 {
 			continue // its period is long over
 		}
-		c := &sub.counters[at]
+		c := sub.at(at)
 		if !c.marked {
 			continue // named twice: it was dropped and came back
 		}
 		c.marked = false
-		to = append(to, Count{Counter: x.check.Counter, Unit: x.check.Limit.Unit, Span: x.check.Span, Used: c.used})
+		to = append(to, Count{Counter: x.check.Counter, Unit: x.check.Limit.Unit, Span: x.check.Span, Used: c.units})
 	}
 	clear(s.changed) // subjects' names shall not stay
 	s.changed = s.changed[:0]
@@ -90,12 +90,12 @@ func (l *Local) restore(n *Count) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	p.subject = s.subjects.find(p.hash, n.Counter.Subject)
-	if p.index = p.subject.find(check.key()); p.index < 0 {
+	if p.index = p.subject.find(&check); p.index < 0 {
 		if err := l.prepare(&check, &p, at); err != nil {
 			return err
 		}
 	}
-	c := &p.subject.counters[p.index]
-	c.used, c.end = max(c.used, n.Used), max(c.end, n.Span.End)
+	c := p.subject.at(p.index)
+	c.units, c.last = max(c.units, n.Used), max(c.last, n.Span.End)
 	return nil
 }

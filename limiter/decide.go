@@ -13,13 +13,14 @@ const usual = 8
 type place struct {
 	hash    uint64 // of the subject's id
 	subject *subject
-	index   int // in subject.counters; -1: there is none yet
+	index   int   // in subject; -1: there is none yet
+	ahead   int64 // see subject.ahead
 }
 
 // shard takes the upper bits; a shard's table takes the lower ones.
 func (p *place) shard() int { return int(p.hash >> (64 - shardBits)) }
 
-func (l *Local) decide(q *Query, a *Answer, spend bool) error {
+func (l *Local) decide(q *Query, a *Answer, spend bool) (err error) {
 	var placeRoom [usual]place
 	var lockRoom [usual]int
 	places, locked := placeRoom[:0], lockRoom[:0]
@@ -38,26 +39,34 @@ func (l *Local) decide(q *Query, a *Answer, spend bool) error {
 	at := l.clock.read()
 	defer func() {
 		for _, i := range locked {
-			l.tidy(&l.shards[i], at)
+			if err == nil { // else makeRoom shall find all that can be found
+				l.tidy(&l.shards[i], at)
+			}
 			l.shards[i].mu.Unlock()
 		}
 	}()
 
+	// All look-ups before the first counter is read: they wait for memory side by side.
+	for i := range q.Checks {
+		if id := q.Checks[i].Counter.Subject; i > 0 && id == q.Checks[i-1].Counter.Subject {
+			places[i].subject = places[i-1].subject
+		} else {
+			p := &places[i]
+			if p.subject = l.shards[p.shard()].subjects.find(p.hash, id); p.subject != nil {
+				p.ahead = p.subject.ahead()
+			}
+		}
+	}
 	a.Allowed, a.States = true, a.States[:0]
 	for i := range q.Checks {
 		c, p := &q.Checks[i], &places[i]
 		if c.Limit.Unit != Sliding && !c.Span.Contains(at.wall) {
 			return ErrPeriodOver
 		}
-		if i > 0 && c.Counter.Subject == q.Checks[i-1].Counter.Subject {
-			p.subject = places[i-1].subject
-		} else {
-			p.subject = l.shards[p.shard()].subjects.find(p.hash, c.Counter.Subject)
-		}
-		p.index = p.subject.find(c.key())
+		p.index = p.subject.find(c)
 		var state State
 		if p.index >= 0 {
-			state = p.subject.counters[p.index].state(c, q.Cost, at)
+			state = p.subject.at(p.index).state(c, q.Cost, at)
 		}
 		a.Allowed = a.Allowed && state.Retry == 0
 		a.States = append(a.States, state)
@@ -71,22 +80,23 @@ func (l *Local) decide(q *Query, a *Answer, spend bool) error {
 // state is where c stands at an instant for a request of that cost.
 func (c *counter) state(check *Check, cost int64, at instant) State {
 	var s State
-	if c.unit != Sliding {
-		if c.used == 0 {
+	if c.unit() != Sliding {
+		if c.units == 0 {
 			return s
 		}
-		s.Used, s.Reset = c.used, micros(check.Span.End-at.wall)
-		if cost > check.Limit.N-c.used {
+		s.Used, s.Reset = c.units, micros(check.Span.End-at.wall)
+		if cost > check.Limit.N-c.units {
 			s.Retry = s.Reset
 		}
 		return s
 	}
-	if s.Used = c.log.slide(at.sharp - c.period); s.Used == 0 {
+	edge := at.sharp - c.width()
+	if s.Used = c.slide(edge); s.Used == 0 {
 		return s
 	}
-	s.Reset = micros(c.log.oldest() + c.period - at.sharp)
+	s.Reset = micros(c.oldest() - edge)
 	if excess := s.Used + cost - check.Limit.N; excess > 0 {
-		s.Retry = micros(c.log.freeing(excess) + c.period - at.sharp)
+		s.Retry = micros(c.freeing(excess) - edge)
 	}
 	return s
 }
@@ -101,14 +111,14 @@ func (l *Local) spend(q *Query, places []place, a *Answer, at instant) error {
 	}
 	for i := range q.Checks {
 		check, s := &q.Checks[i], &a.States[i]
-		c := &places[i].subject.counters[places[i].index]
+		c := places[i].subject.at(places[i].index)
 		s.Used += q.Cost
-		if c.unit == Sliding {
-			c.log.add(at.late, q.Cost, check.Limit.grain())
-			s.Reset = micros(c.log.oldest() + c.period - at.sharp)
+		if c.unit() == Sliding {
+			c.add(at.late, q.Cost, check.Limit.grain())
+			s.Reset = micros(c.oldest() + c.width() - at.sharp)
 		} else {
-			c.used += q.Cost
-			c.end = max(c.end, check.Span.End)
+			c.units += q.Cost
+			c.last = max(c.last, check.Span.End)
 			s.Reset = micros(check.Span.End - at.wall)
 			if l.track && !c.marked {
 				l.mark(c, &places[i], check)
@@ -127,18 +137,18 @@ func (l *Local) prepare(c *Check, p *place, at instant) error {
 		// An earlier check of this query may have made the subject.
 		s := &l.shards[p.shard()]
 		p.subject = s.subjects.ensure(p.hash, c.Counter.Subject)
-		p.index = len(p.subject.counters)
-		p.subject.counters = append(p.subject.counters, counter{counterKey: c.key(), end: c.Span.End})
+		p.index = p.subject.len()
+		p.subject.add(counter{counterKey: c.key(), window: window{last: c.Span.End}})
 		s.due += looksPerCounter
 	}
 	if c.Limit.Unit != Sliding {
 		return nil
 	}
-	if log := &p.subject.counters[p.index].log; log.full(at.late) {
-		if !l.entries.take(int64(log.grown() - len(log.ring))) {
+	if c := p.subject.at(p.index); c.full(at.late) {
+		if !l.entries.take(int64(c.grown() - len(c.ring))) {
 			return ErrFull
 		}
-		log.grow()
+		p.subject.grow(p.index)
 	}
 	return nil
 }

@@ -25,10 +25,10 @@ const (
 
 // idle tells whether forgetting c changes no later verdict.
 func (c *counter) idle(at instant) bool {
-	if c.unit == Sliding {
-		return c.log.over(at.sharp - grace - c.period)
+	if c.unit() == Sliding {
+		return c.over(at.sharp - grace - c.width())
 	}
-	return c.used == 0 || c.end+calendarGrace <= at.wall
+	return c.units == 0 || c.last+calendarGrace <= at.wall
 }
 
 // slack is the length a log's ring must have before sweep makes it smaller.
@@ -37,41 +37,36 @@ const slack = 64
 // sweep looks at the next few slots, drops their idle counters and tells how much was freed.
 func (s *shard) sweep(at instant, looks int) (counters, entries int64) {
 	t := &s.subjects
-	for range min(looks, len(t.slots)) {
-		s.cursor &= uint64(len(t.slots) - 1)
-		sub := t.slots[s.cursor].subject
-		if sub == nil {
-			s.cursor++
-			continue
+	for range min(uint64(looks), t.places()) {
+		if s.cursor >= t.places() {
+			s.cursor = 0
 		}
-		c, e := sub.prune(at)
-		counters, entries = counters+c, entries+e
-		if len(sub.counters) > 0 {
-			s.cursor++
-			continue
+		if sub := t.at(s.cursor); sub != nil {
+			c, e := sub.prune(at)
+			counters, entries = counters+c, entries+e
+			if sub.len() == 0 {
+				t.remove(s.cursor)
+			}
 		}
-		t.remove(s.cursor) // and look again at who moved up
+		s.cursor++
 	}
 	return counters, entries
 }
 
 // prune drops the idle counters of s, and gives back most of what logs needed in busier times.
 func (s *subject) prune(at instant) (counters, entries int64) {
-	for i := len(s.counters) - 1; i >= 0; i-- {
-		c := &s.counters[i]
+	for i := s.len() - 1; i >= 0; i-- {
+		c := s.at(i)
 		if c.idle(at) {
-			entries += int64(len(c.log.ring))
+			entries += int64(len(c.ring))
 			counters++
-			last := len(s.counters) - 1
-			s.counters[i] = s.counters[last]
-			s.counters[last] = counter{}
-			s.counters = s.counters[:last]
+			s.drop(i)
 			continue
 		}
-		if n := len(c.log.ring); n >= slack {
-			c.log.slide(at.sharp - grace - c.period)
-			if int(c.log.size-c.log.gone) <= n/8 {
-				c.log.resize(n / 4)
+		if n := len(c.ring); n >= slack {
+			c.slide(at.sharp - grace - c.width())
+			if int(c.size-c.gone) <= n/8 {
+				c.resize(n / 4)
 				entries += int64(n - n/4)
 			}
 		}
@@ -95,8 +90,10 @@ func (l *Local) tidy(s *shard, at instant) {
 }
 
 func (l *Local) free(counters, entries int64) {
-	l.counters.held.Add(-counters)
-	l.entries.held.Add(-entries)
+	if counters > 0 || entries > 0 { // most looks find nothing, and other cores use the gauges too
+		l.counters.held.Add(-counters)
+		l.entries.held.Add(-entries)
+	}
 }
 
 // makeRoom looks at a few slots of every shard for idle counters, and tells whether it is worth

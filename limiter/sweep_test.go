@@ -32,13 +32,14 @@ func TestSweepConcurrent(t *testing.T) {
 	wg.Wait()
 	var counters, entries int64
 	for i := range l.shards {
-		for _, s := range l.shards[i].subjects.slots {
-			if s.subject == nil {
+		for place := range l.shards[i].subjects.places() {
+			s := l.shards[i].subjects.at(place)
+			if s == nil {
 				continue
 			}
-			for _, c := range s.subject.counters {
+			for c := range s.len() {
 				counters++
-				entries += int64(len(c.log.ring))
+				entries += int64(len(s.at(c).ring))
 			}
 		}
 	}

@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"time"
+	"unsafe"
 )
 
 // TestTable compares the table with a map over random insertions and removals, with hashes so
@@ -25,19 +27,62 @@ func TestTable(t *testing.T) {
 		}
 		if r.IntN(2) == 0 {
 			s := table.ensure(hashes[id], id)
-			if s.id != id || there[id] != nil && s != there[id] {
-				t.Fatalf("ensure %s: got %p of %s, want %p", id, s, s.id, there[id])
+			if !s.is(id) || there[id] != nil && s != there[id] {
+				t.Fatalf("ensure %s: got %p, want %p", id, s, there[id])
 			}
 			there[id] = s
-		} else if len(table.slots) > 0 {
-			if i := r.Uint64N(uint64(len(table.slots))); table.slots[i].subject != nil {
-				delete(there, table.slots[i].subject.id)
+		} else if table.places() > 0 {
+			if i := r.Uint64N(table.places()); table.at(i) != nil {
+				delete(there, nameOf(table.at(i)))
 				table.remove(i)
 			}
 		}
 		if table.held != len(there) {
 			t.Fatalf("got %d held, want %d", table.held, len(there))
 		}
+	}
+}
+
+func nameOf(s *subject) string {
+	if s.long != nil {
+		return *s.long
+	}
+	return string(s.short[:s.length])
+}
+
+// TestSubject: a subject takes the cache lines that it is meant to, knows its id whatever its length,
+// and keeps the right counters however many come and go.
+func TestSubject(t *testing.T) {
+	if size, line := unsafe.Sizeof(subject{}), unsafe.Sizeof(counter{}); size != 320 || line != 64 {
+		t.Errorf("a subject takes %d bytes and a counter %d, want 320 and 64", size, line)
+	}
+	for n := range 100 {
+		id := strings.Repeat("x", n)
+		if s := newSubject(1, id); !s.is(id) || s.is(id+"x") || n > 0 && s.is(id[1:]) || nameOf(s) != id {
+			t.Errorf("a subject with an id of %d bytes does not know it", n)
+		}
+	}
+	r := rand.New(rand.NewPCG(1, 1))
+	s, there := newSubject(1, "x"), map[int64]bool{}
+	check := func(n int64) *Check {
+		return &Check{Counter: Counter{Level: Route, Route: fmt.Sprint(n % 3)}, Limit: Limit{N: 1, Window: time.Duration(n) * time.Millisecond}}
+	}
+	for range 100_000 {
+		n := 1 + r.Int64N(8)
+		i := s.find(check(n))
+		if (i >= 0) != there[n] || s.len() != len(there) {
+			t.Fatalf("found counter %d at %d of %d, want %v of %d", n, i, s.len(), there[n], len(there))
+		}
+		if i >= 0 {
+			if c := s.at(i); c.units != n || s.find(&Check{Limit: check(n).Limit}) >= 0 {
+				t.Fatalf("at %d: got the counter %d, want %d on its route alone", i, c.units, n)
+			}
+			s.drop(i)
+			delete(there, n)
+			continue
+		}
+		s.add(counter{counterKey: check(n).key(), window: window{units: n}})
+		there[n] = true
 	}
 }
 

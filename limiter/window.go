@@ -17,18 +17,21 @@ type entry struct {
 // leaves room for them, then (s − width, s] holds at most N at every admission s, and any window
 // with admissions in it has a last one.
 type window struct {
-	ring []entry // a power of two long, or nil
-	head uint32  // the oldest entry
-	size uint32  // how many entries there are
-	gone uint32  // how many of them are at or before the edge that slide was last given
-	live int64   // units in the others
+	units int64   // in the entries after the edge that slide was last given
+	last  int64   // the newest entry's time
+	ring  []entry // a power of two long, or nil
+	head  uint16  // the oldest entry
+	size  uint16  // how many entries there are
+	gone  uint16  // how many of them are at or before the edge
+
+	marked bool // of a calendar counter: the shard's list of changed ones has it; here it costs no room
 }
 
 // smallestRing holds the whole log of most limits per second that people set.
 const smallestRing = 4
 
-func (w *window) at(i uint32) *entry {
-	return &w.ring[(w.head+i)&uint32(len(w.ring)-1)]
+func (w *window) at(i uint16) *entry {
+	return &w.ring[(w.head+i)&uint16(len(w.ring)-1)]
 }
 
 // slide moves the window's left edge and returns the units after it. An entry at the edge itself
@@ -37,17 +40,17 @@ func (w *window) slide(edge int64) int64 {
 	if w.size == 0 {
 		return 0
 	}
-	if w.at(w.size-1).time <= edge {
-		w.gone, w.live = w.size, 0
+	if w.last <= edge {
+		w.gone, w.units = w.size, 0
 		return 0
 	}
 	for ; w.gone < w.size && w.at(w.gone).time <= edge; w.gone++ {
-		w.live -= w.at(w.gone).units
+		w.units -= w.at(w.gone).units
 	}
 	for ; w.gone > 0 && w.at(w.gone-1).time > edge; w.gone-- {
-		w.live += w.at(w.gone - 1).units
+		w.units += w.at(w.gone - 1).units
 	}
-	return w.live
+	return w.units
 }
 
 // oldest is the time of the first entry after the edge; there must be one.
@@ -65,7 +68,7 @@ func (w *window) freeing(units int64) int64 {
 
 // full tells whether add at that time needs grow first.
 func (w *window) full(time int64) bool {
-	return int(w.size-w.gone) == len(w.ring) && (w.size == w.gone || time > w.at(w.size-1).time)
+	return int(w.size-w.gone) == len(w.ring) && (w.size == w.gone || time > w.last)
 }
 
 // grow makes room for one more entry; grown tells how long the ring will be.
@@ -86,27 +89,29 @@ func (w *window) resize(length int) {
 // add admits units at a time and forgets what is before the edge. A unit that arrives at or before
 // the newest entry joins it: that keeps the log in order when the clock steps back, and short.
 func (w *window) add(time, units, grain int64) {
-	w.head = (w.head + w.gone) & uint32(len(w.ring)-1)
+	w.head = (w.head + w.gone) & uint16(len(w.ring)-1)
 	w.size -= w.gone
 	w.gone = 0
-	w.live += units
-	if w.size > 0 {
-		if last := w.at(w.size - 1); time <= last.time {
-			last.units += units
-			return
-		}
+	w.units += units
+	if w.size > 0 && time <= w.last {
+		w.at(w.size - 1).units += units
+		return
 	}
+	w.last = roundUp(time, grain)
 	w.size++
-	*w.at(w.size - 1) = entry{roundUp(time, grain), units}
+	*w.at(w.size - 1) = entry{w.last, units}
 }
 
 // over tells whether everything has left at that edge.
 func (w *window) over(edge int64) bool {
-	return w.size == 0 || w.at(w.size-1).time <= edge
+	return w.size == 0 || w.last <= edge
 }
 
 // roundUp returns the first multiple of grain at or after time.
 func roundUp(time, grain int64) int64 {
+	if grain == 1 { // the usual one; dividing takes longer than all the rest
+		return time
+	}
 	r := time % grain
 	if r > 0 {
 		r -= grain

@@ -323,6 +323,7 @@ func (p *program) load(ctx context.Context, group *errgroup.Group) error {
 		return nil
 	}
 	started := time.Now()
+	defer collectLess()()
 	if err := p.directory.Load(ctx); err != nil {
 		return fmt.Errorf("load keys: %w", err)
 	}
@@ -364,12 +365,12 @@ func (p *program) Degraded() []string {
 		return degraded
 	}
 	const late = 5 * time.Second
-	stats := p.directory.Stats(time.Now())
-	if stats.Lag > late {
-		degraded = append(degraded, fmt.Sprintf("the database was last read %s ago; keys changed since are not known yet", stats.Lag.Round(time.Second)))
+	// Not by Stats, which counts every key: the first probe would wait for that.
+	if lag := p.directory.Lag(time.Now()); lag > late {
+		degraded = append(degraded, fmt.Sprintf("the database was last read %s ago; keys changed since are not known yet", lag.Round(time.Second)))
 	}
-	if stats.Forged > 0 {
-		degraded = append(degraded, fmt.Sprintf("%d stored keys were altered behind Postern's back and are refused; the log names them", stats.Forged))
+	if forged := p.directory.Forged(); forged > 0 {
+		degraded = append(degraded, fmt.Sprintf("%d stored keys were altered behind Postern's back and are refused; the log names them", forged))
 	}
 	return degraded
 }

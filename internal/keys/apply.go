@@ -10,6 +10,9 @@ import (
 // the credential may do; the version in it counts for nothing, and the authentic row of the version
 // that was there may come back.
 func (d *Directory) apply(c *Credential) {
+	if c.ManagedBy != "" && !d.managed.Load() {
+		d.managed.Store(true)
+	}
 	switch {
 	case !d.vault.CredentialIntact(c):
 		d.forged.tell(d.log, "credential", string(c.ID))
@@ -24,25 +27,24 @@ func (d *Directory) apply(c *Credential) {
 // put makes next the entry of a credential, or none when next is nil, unless that version or a newer
 // one was applied before.
 func (d *Directory) put(id CredentialID, version int64, next *entry) {
-	shard := d.ids.at(id)
+	shard, hash := d.ids.at(id)
 	shard.mu.Lock()
-	if version <= shard.version(id) {
+	old := shard.find(hash, id)
+	if version <= shard.version(old, id) {
 		shard.mu.Unlock()
 		if next != nil {
 			d.policy.release(next.rights)
 		}
 		return
 	}
-	old := shard.entries[id]
 	if next != nil && old != nil {
 		next.inherit(old)
 	}
 	if next != nil {
-		shard.entries[id] = next
+		shard.table.put(hash, old, next)
 		delete(shard.floors, id)
 	} else {
-		delete(shard.entries, id)
-		shard.floors[id] = version
+		shard.forget(hash, old, id, version)
 	}
 	d.digests.replace(old, next)
 	shard.mu.Unlock()
@@ -51,12 +53,11 @@ func (d *Directory) put(id CredentialID, version int64, next *entry) {
 
 // drop takes out a credential whose row cannot be trusted.
 func (d *Directory) drop(id CredentialID) {
-	shard := d.ids.at(id)
+	shard, hash := d.ids.at(id)
 	shard.mu.Lock()
-	old := shard.entries[id]
+	old := shard.find(hash, id)
 	if old != nil {
-		delete(shard.entries, id)
-		shard.floors[id] = old.version - 1
+		shard.forget(hash, old, id, old.version-1)
 		d.digests.replace(old, nil)
 	}
 	shard.mu.Unlock()
@@ -85,7 +86,9 @@ func (d *Directory) entryOf(c *Credential) *entry {
 		tenant:    tenant,
 		version:   c.Version,
 		status:    entryStatusOf(c.Status),
+		alone:     c.Kind == APIKey,
 	}
+	e.keepID()
 	e.entry = e
 	count := 0
 	for i := range c.Secrets {

@@ -46,6 +46,7 @@ type Directory struct {
 	digests digestIndex
 
 	loaded   atomic.Bool
+	managed  atomic.Bool // some stored credential is, or was, a declared one
 	lastRead atomic.Pointer[time.Time]
 	progress progress
 	moves    moves
@@ -72,7 +73,6 @@ func NewDirectory(o DirectoryOptions) *Directory {
 	}
 	d.acceptImported.Store(o.AcceptImported)
 	d.ids.init()
-	d.digests.init()
 	d.progress.init()
 	d.moves = newMoves()
 	return d
@@ -138,10 +138,7 @@ func (d *Directory) Recheck(p *Principal, now time.Time) Code {
 	if !d.mayAnswer(now) {
 		return DirectoryUnavailable
 	}
-	shard := d.ids.at(p.ID)
-	shard.mu.RLock()
-	e := shard.entries[p.ID]
-	shard.mu.RUnlock()
+	e := d.ids.find(p.ID)
 	if e == nil {
 		return CredentialRevoked
 	}

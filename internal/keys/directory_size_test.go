@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"testing"
 	"time"
+	"unsafe"
 )
 
 // long tells whether the long forms of tests shall run.
@@ -33,6 +34,21 @@ func TestDirectoryMemoryPerKey(t *testing.T) {
 				t.Errorf("%d keys in the directory, want %d", got, count)
 			}
 		})
+	}
+}
+
+// TestEntryLines: what a request reads of a credential lies in two cache lines of 64 bytes, and every
+// entry begins with one, because its size is a class of the allocator that is a multiple of them.
+func TestEntryLines(t *testing.T) {
+	var e entry
+	if at, size := unsafe.Offsetof(e.Principal), unsafe.Sizeof(e); at != 64 || size != 256 {
+		t.Errorf("the principal is at %d of %d bytes, want 64 of 256", at, size)
+	}
+	if end := unsafe.Offsetof(e.Principal.AllowedIPs); end > 64 {
+		t.Errorf("what a request reads of a principal ends at %d, want 64 at most", end)
+	}
+	if b := unsafe.Sizeof(bucket{}); b != 64 {
+		t.Errorf("a bucket takes %d bytes, want 64", b)
 	}
 }
 

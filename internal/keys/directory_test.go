@@ -25,7 +25,7 @@ func TestAuthenticateAnswersWithThePrincipal(t *testing.T) {
 		t.Fatalf("code %q, want admitted", code)
 	}
 	if p.ID != g.Credential.ID || p.Kind != APIKey || p.Tenant != "default" || p.Owner != "tenant:default" || !p.Test ||
-		!p.ExpiresAt.Equal(g.Credential.ExpiresAt) || p.PlanName() != "standard" || p.Plan() != h.catalog.Plans["standard"] {
+		!p.ExpiresAt().Equal(g.Credential.ExpiresAt) || p.PlanName() != "standard" || p.Plan() != h.catalog.Plans["standard"] {
 		t.Errorf("principal %+v, plan %v", p, p.Plan())
 	}
 	if diff := cmp.Diff([]string{"192.0.2.0/24"}, prefixes(p.AllowedIPs)); diff != "" {
@@ -686,7 +686,6 @@ func TestDirectoryWithoutStore(t *testing.T) {
 
 func TestDigestCollisionsAreToldApart(t *testing.T) {
 	var x digestIndex
-	x.init()
 	// Four entries whose digests share the map's key and shard.
 	digest := func(n byte) Digest {
 		d := Digest{1, 2, 3, 4, 5, 6, 7, 8, 9}
@@ -724,8 +723,12 @@ func TestDigestCollisionsAreToldApart(t *testing.T) {
 	for _, e := range []*entry{all[1], next, all[3]} {
 		x.replace(e, nil)
 	}
-	shard, key := x.at(&Digest{1, 2, 3, 4, 5, 6, 7, 8, 9})
-	if len(shard.one) != 0 || len(shard.more) != 0 {
-		t.Errorf("left behind: %v %v at %d", shard.one, shard.more, key)
+	shard, _ := x.at(&Digest{1, 2, 3, 4, 5, 6, 7, 8, 9})
+	shard.table.each(func(e *entry) { t.Errorf("left behind: %v", e.first.digest) })
+	buckets := *shard.table.buckets.Load()
+	for i := range buckets {
+		if n := buckets[i].passed.Load(); n != 0 || shard.table.held != 0 {
+			t.Errorf("bucket %d was passed by %d, and %d are held, want none", i, n, shard.table.held)
+		}
 	}
 }

@@ -6,21 +6,23 @@ import (
 	"time"
 )
 
-// entry is one credential in the directory: 240 bytes, a size class of the allocator. But for the
-// notes of its use it is immutable; a change puts another in its place.
+// entry is one credential in the directory: four cache lines of 64 bytes, of which a decision reads the
+// first two. But for the notes of its use it is immutable; a change puts another in its place.
 type entry struct {
+	first  entrySecret
+	second *secondSecret // nil but during a rollover
+	tenant *tenantSlot
+	status entryStatus
+	alone  bool        // an API key, which needs no id beside it
+	old    uint8       // secrets under a superseded pepper
+	queued atomic.Bool // on the useList
 	Principal
-	tenant  *tenantSlot
 	version int64
-	first   entrySecret
-	second  *secondSecret // nil but during a rollover
-	status  entryStatus
-	old     uint8 // secrets under a superseded pepper
 
 	firstName [idLen]byte // the first secret's id, in place: a string costs twice as much
 	used      useMark     // of the first secret
-	queued    atomic.Bool // on the useList
-	next      *entry      // there
+	next      *entry      // on the useList
+	_         [16]byte    // so that every entry begins with a line; room for more
 }
 
 // secondSecret is a credential's other secret. Its principal says that it was this one that
@@ -88,7 +90,7 @@ func (e *entry) statusAt(now time.Time) Status {
 }
 
 func (e *entry) expired(now time.Time) bool {
-	return !e.ExpiresAt.IsZero() && !now.Before(e.ExpiresAt)
+	return e.expires != 0 && now.UnixMicro() >= e.expires
 }
 
 // match tells in constant time whether the digest is one of this credential's, and of which secret.
@@ -123,7 +125,7 @@ func (e *entry) digests(fn func(*Digest)) {
 // takes tells whether the id that came with the secret, if any, is right for this credential.
 func (e *entry) takes(id string) bool {
 	if id == "" {
-		return e.Kind == APIKey
+		return e.alone
 	}
 	return id == string(e.ID)
 }

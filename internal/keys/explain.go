@@ -77,10 +77,7 @@ func (d *Directory) ByID(id CredentialID, now time.Time) (*Principal, Code) {
 	if !d.mayAnswer(now) {
 		return nil, DirectoryUnavailable
 	}
-	shard := d.ids.at(id)
-	shard.mu.RLock()
-	e := shard.entries[id]
-	shard.mu.RUnlock()
+	e := d.ids.find(id)
 	if e == nil {
 		return nil, InvalidCredentials
 	}

@@ -78,10 +78,7 @@ func (d *Directory) TakeUses(to []LastUse) []LastUse {
 // keepUses hands the marks of an entry that was replaced while a call with it was decided to its
 // successor.
 func (d *Directory) keepUses(e *entry) {
-	shard := d.ids.at(e.ID)
-	shard.mu.RLock()
-	defer shard.mu.RUnlock()
-	if present := shard.entries[e.ID]; present != nil && present != e {
+	if present := d.ids.find(e.ID); present != nil && present != e {
 		present.inherit(e)
 	}
 }
@@ -89,10 +86,7 @@ func (d *Directory) keepUses(e *entry) {
 // LastUses tells what is known in memory of a credential's use: since the start, and not of others'
 // gateways.
 func (d *Directory) LastUses(id CredentialID) []LastUse {
-	shard := d.ids.at(id)
-	shard.mu.RLock()
-	defer shard.mu.RUnlock()
-	e := shard.entries[id]
+	e := d.ids.find(id)
 	if e == nil {
 		return nil
 	}

@@ -1,6 +1,7 @@
 package keys
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 )
@@ -111,14 +112,15 @@ func (t *policyTable) principal(c *Credential, tenant *tenantSlot) Principal {
 	defer t.mu.Unlock()
 	return Principal{
 		ID:         c.ID,
-		Kind:       c.Kind,
-		Tenant:     tenant.id,
-		Owner:      subjectOf(c.Owner, tenant),
-		AllowedIPs: c.AllowedIPs,
-		ExpiresAt:  c.ExpiresAt,
-		Test:       c.Test,
 		plan:       t.planSlot(c.Plan),
 		rights:     t.rightsSlot(c.APIs, c.Scopes),
+		expires:    expiryMicro(c.ExpiresAt),
+		Test:       c.Test,
+		anywhere:   len(c.AllowedIPs) == 0,
+		AllowedIPs: c.AllowedIPs,
+		Owner:      subjectOf(c.Owner, tenant),
+		Tenant:     tenant.id,
+		Kind:       c.Kind,
 	}
 }
 
@@ -139,7 +141,7 @@ func (t *policyTable) rightsSlot(apis []APIName, extra []Scope) *rightsSlot {
 	key := encodeList(encodeList(buf[:0], apis), extra)
 	s := t.rights[string(key)]
 	if s == nil {
-		s = &rightsSlot{key: string(key), apis: apis, extra: extra}
+		s = &rightsSlot{key: string(key), apis: slices.Clone(apis), extra: slices.Clone(extra)}
 		s.rights.Store(rightsUnder(t.catalog, apis, extra))
 		t.rights[s.key] = s
 	}

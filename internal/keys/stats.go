@@ -32,6 +32,17 @@ type statsCache struct {
 
 func (c *statsCache) changed() { c.changes.Add(1) }
 
+// Lag is the time since the last successful read of the store.
+func (d *Directory) Lag(now time.Time) time.Duration { return d.lag(now) }
+
+// Forged is how many rows did not authenticate since the start.
+func (d *Directory) Forged() int64 { return d.forged.count.Load() }
+
+// noneDeclared tells that the store was read and holds no declared credential.
+func (d *Directory) noneDeclared() bool {
+	return d.store != nil && d.loaded.Load() && !d.managed.Load()
+}
+
 // Stats counts. It is meant for scrapes, not for requests: with a million credentials a count takes
 // some 100 ms, and is kept for 5 s while no credential changes.
 func (d *Directory) Stats(now time.Time) DirectoryStats {
@@ -55,16 +66,13 @@ func (d *Directory) count(now time.Time) (map[Status]int, int) {
 		old := 0
 		byStatus := map[Status]int{Pending: 0, Active: 0, Suspended: 0, Expired: 0, Revoked: 0, Denied: 0}
 		for i := range d.ids.shards {
-			shard := &d.ids.shards[i]
-			shard.mu.RLock()
-			for _, e := range shard.entries {
+			d.ids.shards[i].table.each(func(e *entry) {
 				status := e.statusAt(now)
 				byStatus[status]++
 				if status == Active || status == Suspended || status == Pending {
 					old += int(e.old)
 				}
-			}
-			shard.mu.RUnlock()
+			})
 		}
 		c.counted, c.at, c.byStatus, c.old = changes, now, byStatus, old
 	}

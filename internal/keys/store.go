@@ -34,8 +34,8 @@ type Store interface {
 	// Load hands every live credential (tombstones left out; revoked ones included, so that a
 	// proved owner can be told) and every tenant to the visitor, in one consistent snapshot, and
 	// returns the snapshot's change number. Only the fields the Directory needs are filled, see
-	// LoadedCredential. visit may be called from several goroutines at once; records are not
-	// reused. 1,000,000 credentials load in under 5 s.
+	// LoadVisitor. visit may be called from several goroutines at once; a record's APIs, scopes and
+	// secrets hold until it returns. 1,000,000 credentials load in under 5 s.
 	Load(ctx context.Context, v LoadVisitor) (Seq, error)
 
 	// Changes returns what changed after the given number, oldest first, at most max entries

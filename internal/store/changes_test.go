@@ -3,6 +3,7 @@ package store_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -180,11 +181,12 @@ func testLoad(t *testing.T, open func(*testing.T) keys.Store) {
 	})
 }
 
-// decisive leaves of a credential what a load promises: the fields that decide, and the secrets.
+// decisive leaves of a credential what a load promises: the fields that decide, and the secrets. The
+// slices are its own, as those of a loaded one are not.
 func decisive(c keys.Credential) keys.Credential {
 	return keys.Credential{
-		ID: c.ID, Kind: c.Kind, Tenant: c.Tenant, Owner: c.Owner, Status: c.Status, Plan: c.Plan, APIs: c.APIs, Scopes: c.Scopes,
+		ID: c.ID, Kind: c.Kind, Tenant: c.Tenant, Owner: c.Owner, Status: c.Status, Plan: c.Plan, APIs: slices.Clone(c.APIs), Scopes: slices.Clone(c.Scopes),
 		Test: c.Test, ExpiresAt: c.ExpiresAt, AllowedIPs: c.AllowedIPs, ManagedBy: c.ManagedBy, DeletedAt: c.DeletedAt,
-		Version: c.Version, Secrets: c.Secrets, MAC: c.MAC,
+		Version: c.Version, Secrets: slices.Clone(c.Secrets), MAC: c.MAC,
 	}
 }

@@ -36,7 +36,7 @@ func (s *Store) Load(ctx context.Context, v keys.LoadVisitor) (keys.Seq, error) 
 	var wg sync.WaitGroup
 	for _, tx := range readers {
 		wg.Go(func() {
-			l := loader{tx: tx, words: make(words), visit: v.Credential, store: s}
+			l := loader{tx: tx, words: newWords(), visit: v.Credential, store: s}
 			for first := next.Add(loadChunk) - loadChunk; first <= int64(seq) && ctx.Err() == nil; first = next.Add(loadChunk) - loadChunk {
 				if err := l.chunk(ctx, first); err != nil {
 					cancel(err)
@@ -110,7 +110,7 @@ func loadTenants(ctx context.Context, tx bun.Tx, v keys.LoadVisitor) error {
 // loader reads chunks of credentials on one of the snapshots.
 type loader struct {
 	tx    bun.Tx
-	words words
+	words *words
 	visit func(keys.Credential) error
 	store *Store
 }

@@ -39,12 +39,12 @@ func TestRecordCutAnywhere(t *testing.T) {
 			t.Fatalf("the first %d of %d bytes: got error %v, want errDamaged", n, len(whole), err)
 		}
 	}
-	// What a later release appends behind the last field is ignored.
 	want.Hold = keys.HoldTenant
 	if whole, err = appendRecord(nil, &want); err != nil {
 		t.Fatal(err)
 	}
-	for _, w := range []words{nil, {}} {
+	// What a later release appends behind the last field is ignored.
+	for _, w := range []*words{nil, newWords()} {
 		got, err := parseRecord(append(whole, "more"...), w)
 		if err != nil {
 			t.Fatal(err)
@@ -75,16 +75,16 @@ func TestRecordRefuses(t *testing.T) {
 }
 
 func TestWordsAreShared(t *testing.T) {
-	w := words{}
+	w := newWords()
 	a, b := w.of([]byte("orders.read")), w.of([]byte("orders.read"))
-	if a != b || len(w) != 1 {
-		t.Errorf("got %q and %q of %d kept words, want one", a, b, len(w))
+	if a != b || len(w.kept) != 1 {
+		t.Errorf("got %q and %q of %d kept words, want one", a, b, len(w.kept))
 	}
 	for n := range 2 * maxWords {
 		w.of([]byte{byte(n), byte(n >> 8), byte(n >> 16)})
 	}
-	if len(w) > maxWords {
-		t.Errorf("%d words are kept, want at most %d", len(w), maxWords)
+	if len(w.kept) > maxWords {
+		t.Errorf("%d words are kept, want at most %d", len(w.kept), maxWords)
 	}
 }
 
