@@ -38,18 +38,20 @@ var ladderOfTests = map[string][]string{
 
 // Libraries that appear in one place only, so that they can be exchanged there.
 var homes = map[string][]string{
-	"github.com/redis/go-redis":   {"postern/limiter", "postern/internal/usage"},
-	"github.com/caddyserver":      {"postern/gateway"},
-	"github.com/mholt/acmez":      {"postern/gateway"},
-	"go.uber.org/zap":             {"postern/gateway"},
-	"github.com/knadh/koanf":      {"postern/config"},
-	"github.com/goccy/go-yaml":    {"postern/config", "postern/internal/keyfile"},
-	"modernc.org/sqlite":          {"postern/internal/store"},
-	"github.com/uptrace/bun":      {"postern/internal/store"},
-	"github.com/pressly/goose":    {"postern/internal/store"},
-	"github.com/danielgtaylor":    {"postern/admin"},
-	"github.com/spf13/cobra":      {"postern/cmd/postern"},
-	"github.com/tink-crypto/tink": {"postern/internal/keys"},
+	"github.com/redis/go-redis":    {"postern/limiter", "postern/internal/usage"},
+	"github.com/caddyserver":       {"postern/gateway"},
+	"github.com/mholt/acmez":       {"postern/gateway"},
+	"go.uber.org/zap":              {"postern/gateway"},
+	"github.com/knadh/koanf":       {"postern/config"},
+	"github.com/fsnotify/fsnotify": {"postern/config"},
+	"golang.org/x/crypto":          {"postern/internal/keys"},
+	"github.com/goccy/go-yaml":     {"postern/config", "postern/internal/keyfile"},
+	"modernc.org/sqlite":           {"postern/internal/store"},
+	"github.com/uptrace/bun":       {"postern/internal/store"},
+	"github.com/pressly/goose":     {"postern/internal/store"},
+	"github.com/danielgtaylor":     {"postern/admin"},
+	"github.com/spf13/cobra":       {"postern/cmd/postern"},
+	"github.com/tink-crypto/tink":  {"postern/internal/keys"},
 }
 
 // goPackage is what `go list -json` says of a package, as far as the ladder asks.
