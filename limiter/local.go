@@ -16,8 +16,8 @@ type LocalOptions struct {
 	// goroutines, and must not call the limiter. Readings without a monotonic part may step back
 	// by a few seconds; what is counted then waits in its window that much longer.
 	Now func() time.Time
-	// MaxCounters bounds the counters held at once; 0 means 4,000,000, about 1 GB when all are in
-	// use. A counter lives until its window has been over for ten seconds, its
+	// MaxCounters bounds the counters held at once; 0 means 4,000,000, about 1.4 GB when each is of
+	// another subject, and half of that when subjects have three. A counter lives until its window has been over for ten seconds, its
 	// day or month for an hour.
 	MaxCounters int
 	// MaxEntries bounds the log entries that all counters together have room for, 16 B each; 0
