@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"time"
 
 	"github.com/pressly/goose/v3"
 	"github.com/uptrace/bun/dialect/sqlitedialect"
@@ -25,7 +26,10 @@ const applicationID = 0x5073746e
 
 // busyTimeout is how long a writer waits for another process's transaction, in ms. An offline
 // command's takes milliseconds; the largest import a few seconds.
-const busyTimeout = "10000"
+const (
+	busyTimeout  = "10000"
+	busyPatience = 10 * time.Second // the same
+)
 
 // pools are a database's connections: one that writes, and some that only read.
 type pools struct {
@@ -143,24 +147,43 @@ func sqliteDialect() dialect {
 	}
 }
 
-// foreignSQLite tells whether the file holds another program's tables.
+// foreignSQLite tells whether the file holds another program's tables. It is the first to open a
+// connection.
 func foreignSQLite(ctx context.Context, db *sql.DB) error {
+	if err := reachSQLite(ctx, db); err != nil {
+		return err
+	}
+	// A first start that was killed may have left goose's table alone. Both are asked in one statement:
+	// between two of them somebody else may make the tables of ours.
+	const look = `SELECT application_id, (SELECT count(*) FROM sqlite_schema
+		WHERE name NOT LIKE 'sqlite\_%' ESCAPE '\' AND tbl_name <> 'goose_db_version') FROM pragma_application_id`
 	var id, tables int
-	if err := db.QueryRowContext(ctx, "PRAGMA application_id").Scan(&id); err != nil {
+	if err := db.QueryRowContext(ctx, look).Scan(&id, &tables); err != nil {
 		return err
 	}
-	if id == applicationID {
-		return nil
-	}
-	// A first start that was killed may have left goose's table alone.
-	const others = `SELECT count(*) FROM sqlite_schema WHERE name NOT LIKE 'sqlite\_%' ESCAPE '\' AND tbl_name <> 'goose_db_version'`
-	if err := db.QueryRowContext(ctx, others).Scan(&tables); err != nil {
-		return err
-	}
-	if id != 0 || tables > 0 {
+	if id != applicationID && (id != 0 || tables > 0) {
 		return fmt.Errorf("the file is another program's SQLite database (application id %d, %d tables): name a file of its own in store", id, tables)
 	}
 	return nil
+}
+
+// reachSQLite opens a connection, and waits for others as every statement does. While several open a
+// new database at once, one of them turns the write-ahead log on, and the others are told that the
+// file is busy without any wait: busy_timeout does not hold there.
+func reachSQLite(ctx context.Context, db *sql.DB) error {
+	const pause = 10 * time.Millisecond
+	for begin := time.Now(); ; {
+		err := db.PingContext(ctx)
+		var e *sqlite.Error
+		if !errors.As(err, &e) || e.Code()&0xff != sqlite3.SQLITE_BUSY || time.Since(begin) > busyPatience {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(pause):
+		}
+	}
 }
 
 // damagedSQLite tells whether the file is broken, or no database at all.
