@@ -292,9 +292,6 @@ func humaProblem(shape *inputShape, status int, message string, errs []error) er
 		if text == validation.MsgExpectedMatchExactlyOneSchema {
 			text = capForm
 		}
-		if text == validation.MsgUnexpectedProperty {
-			text = shape.unknownField(field)
-		}
 		if field == "" {
 			field = place
 		}
@@ -302,6 +299,11 @@ func humaProblem(shape *inputShape, status int, message string, errs []error) er
 	}
 	// huma walks maps, in whatever order.
 	slices.SortStableFunc(fields, func(a, b keys.FieldError) int { return strings.Compare(a.Field, b.Field) })
+	for i := range fields[:min(len(fields), maxFieldErrors)] { // no more are shown, and each is compared with all there are
+		if f := &fields[i]; f.Message == validation.MsgUnexpectedProperty {
+			f.Message = shape.unknownField(f.Field)
+		}
+	}
 	switch {
 	case inPath:
 		return &problem{code: notFound, detail: "Nothing has this id.", fields: fields}

@@ -16,6 +16,9 @@ import (
 	"testing"
 	"testing/iotest"
 
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/validation"
+
 	"postern/internal/keys"
 )
 
@@ -307,6 +310,21 @@ func TestErrorsAreBounded(t *testing.T) {
 	wantProblem(t, r, 422, "validation_failed")
 	if len(r.fields()) != maxFieldErrors || len(r.body) > 16<<10 {
 		t.Errorf("got %d fields in %d bytes", len(r.fields()), len(r.body))
+	}
+}
+
+// TestErrorsCostLittle: what is not shown of many unknown fields is not compared with the known ones.
+func TestErrorsCostLittle(t *testing.T) {
+	shape := &inputShape{fields: map[string][]string{"": {"apis", "description", "expires_at", "name", "owner", "plan", "scopes"}}}
+	cost := func(n int) float64 {
+		var errs []error
+		for i := range n {
+			errs = append(errs, &huma.ErrorDetail{Message: validation.MsgUnexpectedProperty, Location: fmt.Sprintf("body.x%d", i)})
+		}
+		return testing.AllocsPerRun(1, func() { _ = humaProblem(shape, 422, "", errs) })
+	}
+	if few, many := cost(maxFieldErrors), cost(100*maxFieldErrors); many > 2*few {
+		t.Errorf("%d wrong fields take %.0f allocations, %d take %.0f", maxFieldErrors, few, 100*maxFieldErrors, many)
 	}
 }
 

@@ -133,36 +133,6 @@ func TestWrongTokensAreThrottled(t *testing.T) {
 	wantProblem(t, wrong(), 401, "sign_in_required")
 }
 
-// TestRolesByEndpoint is the matrix of the built-in roles and the endpoints, complete: what is not
-// listed is refused.
-func TestRolesByEndpoint(t *testing.T) {
-	read := []string{"list-keys", "show-key"}
-	tokens := []string{"list-tokens", "create-token", "revoke-token"}
-	audit := []string{"list-audit", "list-audit-chains", "verify-audit"}
-	auditAll := slices.Concat(audit, []string{"export-audit"})
-	matrix := map[keys.RoleName][]string{
-		keys.RoleViewer:      read,
-		keys.RoleDeveloper:   slices.Concat(read, []string{"generate-key", "revoke-key"}),
-		keys.RoleTenantAdmin: slices.Concat(read, []string{"revoke-key"}, tokens, auditAll),
-		keys.RoleAuditor:     slices.Concat(read, auditAll),
-		keys.RoleSupport:     slices.Concat(read, audit),
-		keys.RoleOperator:    slices.Concat(read, []string{"generate-key", "revoke-key", "import-keys"}, tokens, auditAll),
-	}
-	s := newSite(t)
-	for _, role := range keys.BuiltinRoles() {
-		s.registry.actors["role"] = keys.Actor{Permissions: role.Permissions}
-		for _, rt := range slices.Concat(s.handler.(*server).keyRoutes(), s.handler.(*server).importRoutes(), s.handler.(*server).auditRoutes()) {
-			r := s.do(rt.method, strings.Replace(rt.path, "{id}", "key_999999999999", 1), "", "Authorization", "Bearer role")
-			if got, want := r.status != 403, slices.Contains(matrix[role.Name], rt.id); got != want {
-				t.Errorf("%s %s: allowed %t, want %t (%d)", role.Name, rt.id, got, want, r.status)
-			}
-		}
-	}
-	if len(matrix) != len(keys.BuiltinRoles()) {
-		t.Errorf("the matrix knows %d roles, there are %d", len(matrix), len(keys.BuiltinRoles()))
-	}
-}
-
 // TestConcurrentRequestsDoNotMix lets two tokens work at once and checks that each answer is his.
 func TestConcurrentRequestsDoNotMix(t *testing.T) {
 	s := newSite(t)

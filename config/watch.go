@@ -32,7 +32,7 @@ const (
 func Watch(ctx context.Context, path string, seen [sha256.Size]byte, changed func()) {
 	w := &watcher{path: path, seen: seen, changed: changed}
 	if notices, err := fsnotify.NewWatcher(); err == nil {
-		defer notices.Close()
+		defer func() { _ = notices.Close() }() // nothing was written
 		w.notices = notices
 	} // without notices there is still the look every two seconds
 	w.run(ctx)
@@ -62,8 +62,10 @@ func (w *watcher) run(ctx context.Context) {
 				since = now
 			}
 			rest.Reset(min(settle, max(0, settleAtMost-now.Sub(since))))
-		case <-w.errors(): // notices were lost: look
-			rest.Reset(settle)
+		case err := <-w.errors():
+			if err != nil { // notices were lost: look
+				rest.Reset(settle)
+			}
 		case <-rest.C:
 			since = time.Time{}
 			w.look()

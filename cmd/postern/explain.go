@@ -78,18 +78,7 @@ func newExplain(g *globals) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if g.output == "json" {
-				var all map[string]any
-				if err := api.do(cmd.Context(), http.MethodPost, "/v1/explain", nil, in, &all); err != nil {
-					return err
-				}
-				return writeJSON(g.out, all)
-			}
-			var e explanation
-			if err := api.do(cmd.Context(), http.MethodPost, "/v1/explain", nil, in, &e); err != nil {
-				return err
-			}
-			return e.print(g.out)
+			return ask(cmd, g, api, http.MethodPost, "/v1/explain", in, func(e explanation) error { return e.print(g.out) })
 		},
 	}
 	f := c.Flags()

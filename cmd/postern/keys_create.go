@@ -40,30 +40,7 @@ func newKeysCreate(g *globals) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			var made struct {
-				key
-				Secret   string `json:"secret"`
-				ClientID string `json:"client_id,omitempty"`
-			}
-			if g.output == "json" {
-				var all map[string]any
-				if err := api.do(cmd.Context(), http.MethodPost, "/v1/keys", nil, in, &all); err != nil {
-					return err
-				}
-				return writeJSON(g.out, all)
-			}
-			if err := api.do(cmd.Context(), http.MethodPost, "/v1/keys", nil, in, &made); err != nil {
-				return err
-			}
-			if made.ClientID != "" {
-				fmt.Fprintf(g.err, "Client %s. ", made.ClientID)
-			} else {
-				fmt.Fprintf(g.err, "Key %s. ", made.ID)
-			}
-			fmt.Fprintf(g.err, "Plan %s, APIs %s, expires %s. Status: %s.\n",
-				printable(made.Plan), printable(strings.Join(made.APIs, ", ")), when(made.ExpiresAt, "never"), made.Status)
-			_, err = fmt.Fprintln(g.out, made.Secret)
-			return err
+			return ask(cmd, g, api, http.MethodPost, "/v1/keys", in, func(made createdKey) error { return made.print(g) })
 		},
 	}
 	f := c.Flags()
@@ -81,4 +58,23 @@ func newKeysCreate(g *globals) *cobra.Command {
 	f.StringSliceVar(&in.AllowedIPs, "allow-ip", nil, "address or network that may use the key; repeat for more")
 	f.StringToStringVar(&in.Metadata, "metadata", nil, "name=value to keep with the key; repeat for more")
 	return c
+}
+
+// createdKey is a key with its text, which is shown this once.
+type createdKey struct {
+	key
+	Secret   string `json:"secret"`
+	ClientID string `json:"client_id,omitempty"`
+}
+
+func (k createdKey) print(g *globals) error {
+	if k.ClientID != "" {
+		fmt.Fprintf(g.err, "Client %s. ", k.ClientID)
+	} else {
+		fmt.Fprintf(g.err, "Key %s. ", k.ID)
+	}
+	fmt.Fprintf(g.err, "Plan %s, APIs %s, expires %s. Status: %s.\n",
+		printable(k.Plan), printable(strings.Join(k.APIs, ", ")), when(k.ExpiresAt, "never"), k.Status)
+	_, err := fmt.Fprintln(g.out, k.Secret)
+	return err
 }

@@ -18,20 +18,10 @@ func newKeysLimits(g *globals) *cobra.Command {
 				return err
 			}
 			path := "/v1/keys/" + url.PathEscape(args[0]) + "/limits"
-			if g.output == "json" {
-				var all map[string]any
-				if err := api.do(cmd.Context(), http.MethodGet, path, nil, nil, &all); err != nil {
-					return err
-				}
-				return writeJSON(g.out, all)
-			}
-			var of struct {
+			type limits struct {
 				Limits []keyLimit `json:"limits"`
 			}
-			if err := api.do(cmd.Context(), http.MethodGet, path, nil, nil, &of); err != nil {
-				return err
-			}
-			return writeLimits(g.out, of.Limits)
+			return ask(cmd, g, api, http.MethodGet, path, nil, func(of limits) error { return writeLimits(g.out, of.Limits) })
 		},
 	}
 }

@@ -26,15 +26,13 @@ who they are; an admin token is refused.`,
 			if secretID != "" {
 				in["secret_id"] = secretID
 			}
-			var shown map[string]any
-			if err := api.do(cmd.Context(), http.MethodPost, "/v1/keys/"+url.PathEscape(args[0])+"/reveal", nil, in, &shown); err != nil {
+			type revealed struct {
+				Secret string `json:"secret"`
+			}
+			return ask(cmd, g, api, http.MethodPost, "/v1/keys/"+url.PathEscape(args[0])+"/reveal", in, func(shown revealed) error {
+				_, err := fmt.Fprintln(g.out, shown.Secret)
 				return err
-			}
-			if g.output == "json" {
-				return writeJSON(g.out, shown)
-			}
-			_, err = fmt.Fprintln(g.out, shown["secret"])
-			return err
+			})
 		},
 	}
 	c.Flags().StringVar(&secretID, "secret-id", "", "one of the key's secrets (default: the newest)")

@@ -27,28 +27,16 @@ and usage stay. A key has at most two texts that work.`,
 				return err
 			}
 			path := "/v1/keys/" + url.PathEscape(args[0]) + "/rotate"
-			if g.output == "json" {
-				var all map[string]any
-				if err := api.do(cmd.Context(), http.MethodPost, path, nil, in, &all); err != nil {
-					return err
+			return ask(cmd, g, api, http.MethodPost, path, in, func(made createdKey) error {
+				fmt.Fprintf(g.err, "Key %s has a new text. ", made.ID)
+				if old := made.oldSecret(); old != nil {
+					fmt.Fprintf(g.err, "The old one, %s…, works until %s.\n", printable(old.Preview), when(old.ExpiresAt, "the key ends"))
+				} else {
+					fmt.Fprintln(g.err, "The old one does not work any more.")
 				}
-				return writeJSON(g.out, all)
-			}
-			var made struct {
-				key
-				Secret string `json:"secret"`
-			}
-			if err := api.do(cmd.Context(), http.MethodPost, path, nil, in, &made); err != nil {
+				_, err := fmt.Fprintln(g.out, made.Secret)
 				return err
-			}
-			fmt.Fprintf(g.err, "Key %s has a new text. ", made.ID)
-			if old := made.oldSecret(); old != nil {
-				fmt.Fprintf(g.err, "The old one, %s…, works until %s.\n", printable(old.Preview), when(old.ExpiresAt, "the key ends"))
-			} else {
-				fmt.Fprintln(g.err, "The old one does not work any more.")
-			}
-			_, err = fmt.Fprintln(g.out, made.Secret)
-			return err
+			})
 		},
 	}
 	f := c.Flags()

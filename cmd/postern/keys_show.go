@@ -25,22 +25,13 @@ func showKey(cmd *cobra.Command, g *globals, method, path string, in any) error 
 	if err != nil {
 		return err
 	}
-	if g.output == "json" {
-		var all map[string]any
-		if err := api.do(cmd.Context(), method, path, nil, in, &all); err != nil {
-			return err
-		}
-		return writeJSON(g.out, all)
-	}
-	var k key
-	if err := api.do(cmd.Context(), method, path, nil, in, &k); err != nil {
-		return err
-	}
-	return writeTable(g.out, []string{"FIELD", "VALUE"}, [][]string{
-		{"id", k.ID}, {"kind", k.Kind}, {"name", k.Name}, {"status", k.Status}, {"owner", k.Owner.Name},
-		{"tenant", k.Tenant}, {"plan", k.Plan}, {"apis", strings.Join(k.APIs, ", ")},
-		{"effective scopes", strings.Join(k.Scopes, " ")}, {"preview", k.Preview},
-		{"created", when(&k.CreatedAt, "")}, {"updated", when(&k.UpdatedAt, "")}, {"expires", when(k.ExpiresAt, "never")},
-		{"managed by", k.ManagedBy},
+	return ask(cmd, g, api, method, path, in, func(k key) error {
+		return writeTable(g.out, []string{"FIELD", "VALUE"}, [][]string{
+			{"id", k.ID}, {"kind", k.Kind}, {"name", k.Name}, {"status", k.Status}, {"owner", k.Owner.Name},
+			{"tenant", k.Tenant}, {"plan", k.Plan}, {"apis", strings.Join(k.APIs, ", ")},
+			{"effective scopes", strings.Join(k.Scopes, " ")}, {"preview", k.Preview},
+			{"created", when(&k.CreatedAt, "")}, {"updated", when(&k.UpdatedAt, "")}, {"expires", when(k.ExpiresAt, "never")},
+			{"managed by", k.ManagedBy},
+		})
 	})
 }

@@ -222,7 +222,7 @@ func (r *restoration) readOld(ctx context.Context, restored *store.Store) {
 		warn(err)
 		return
 	}
-	defer old.Close() // it folds its log into the file; nothing of ours was written
+	defer func() { _ = old.Close() }() // it folds its log into the file; nothing of ours was written
 	heads, err := old.AuditHeads(ctx)
 	if err != nil {
 		warn(err)

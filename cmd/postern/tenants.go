@@ -129,18 +129,9 @@ func showTenant(cmd *cobra.Command, g *globals, method, path string, in any) err
 	if err != nil {
 		return err
 	}
-	if g.output == "json" {
-		var all map[string]any
-		if err := api.do(cmd.Context(), method, path, nil, in, &all); err != nil {
-			return err
-		}
-		return writeJSON(g.out, all)
-	}
-	var t tenant
-	if err := api.do(cmd.Context(), method, path, nil, in, &t); err != nil {
-		return err
-	}
-	return writeTable(g.out, []string{"FIELD", "VALUE"}, [][]string{
-		{"id", t.ID}, {"name", t.Name}, {"plan", t.plan()}, {"created", when(&t.CreatedAt, "")}, {"updated", when(&t.UpdatedAt, "")},
+	return ask(cmd, g, api, method, path, in, func(t tenant) error {
+		return writeTable(g.out, []string{"FIELD", "VALUE"}, [][]string{
+			{"id", t.ID}, {"name", t.Name}, {"plan", t.plan()}, {"created", when(&t.CreatedAt, "")}, {"updated", when(&t.UpdatedAt, "")},
+		})
 	})
 }

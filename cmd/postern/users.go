@@ -52,6 +52,15 @@ func newUsers(g *globals) *cobra.Command {
 
 const userArgument = "the person: an e-mail address, or an id such as usr_2b9xQm4TzL0a"
 
+// findUser is where the API has the person that an argument names.
+func findUser(cmd *cobra.Command, g *globals, who string) (api *client, path string, err error) {
+	if api, err = newClient(g); err != nil {
+		return nil, "", err
+	}
+	path, err = userPath(cmd.Context(), api, who)
+	return api, path, err
+}
+
 // userPath finds the person that an argument names, by id or by e-mail.
 func userPath(ctx context.Context, c *client, who string) (string, error) {
 	if !strings.Contains(who, "@") {
@@ -81,23 +90,14 @@ func userPath(ctx context.Context, c *client, who string) (string, error) {
 
 // showUser prints the person that a call answers with.
 func showUser(cmd *cobra.Command, g *globals, api *client, method, path string, in any) error {
-	if g.output == "json" {
-		var all map[string]any
-		if err := api.do(cmd.Context(), method, path, nil, in, &all); err != nil {
-			return err
+	return ask(cmd, g, api, method, path, in, func(u user) error {
+		access := "yes"
+		if !u.KeyAccess {
+			access = "removed"
 		}
-		return writeJSON(g.out, all)
-	}
-	var u user
-	if err := api.do(cmd.Context(), method, path, nil, in, &u); err != nil {
-		return err
-	}
-	access := "yes"
-	if !u.KeyAccess {
-		access = "removed"
-	}
-	return writeTable(g.out, []string{"FIELD", "VALUE"}, [][]string{
-		{"id", u.ID}, {"email", u.Email}, {"name", u.Name}, {"tenant", u.place()}, {"roles", strings.Join(u.Roles, ", ")},
-		{"status", u.status()}, {"key access", access}, {"created", when(&u.CreatedAt, "")}, {"updated", when(&u.UpdatedAt, "")},
+		return writeTable(g.out, []string{"FIELD", "VALUE"}, [][]string{
+			{"id", u.ID}, {"email", u.Email}, {"name", u.Name}, {"tenant", u.place()}, {"roles", strings.Join(u.Roles, ", ")},
+			{"status", u.status()}, {"key access", access}, {"created", when(&u.CreatedAt, "")}, {"updated", when(&u.UpdatedAt, "")},
+		})
 	})
 }

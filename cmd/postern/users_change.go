@@ -21,11 +21,7 @@ func newUsersRoles(g *globals) *cobra.Command {
 			if len(set) > 0 && len(add)+len(remove) > 0 {
 				return usageError("--set stands beside --add or --remove: it names all the roles already")
 			}
-			api, err := newClient(g)
-			if err != nil {
-				return err
-			}
-			path, err := userPath(cmd.Context(), api, args[0])
+			api, path, err := findUser(cmd, g, args[0])
 			if err != nil {
 				return err
 			}
@@ -102,11 +98,7 @@ func setDisabled(g *globals, use, short string, disabled bool) *cobra.Command {
 	return &cobra.Command{
 		Use: use, Short: short, Args: exactArgs(userArgument),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			api, err := newClient(g)
-			if err != nil {
-				return err
-			}
-			path, err := userPath(cmd.Context(), api, args[0])
+			api, path, err := findUser(cmd, g, args[0])
 			if err != nil {
 				return err
 			}
@@ -132,11 +124,7 @@ func newUsersDelete(g *globals) *cobra.Command {
 
 // changeUser calls the API about the person that an argument names.
 func changeUser(cmd *cobra.Command, g *globals, who, method, below string, in, out any) error {
-	api, err := newClient(g)
-	if err != nil {
-		return err
-	}
-	path, err := userPath(cmd.Context(), api, who)
+	api, path, err := findUser(cmd, g, who)
 	if err != nil {
 		return err
 	}

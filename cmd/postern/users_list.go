@@ -43,11 +43,7 @@ func newUsersShow(g *globals) *cobra.Command {
 		Short: "Show one person",
 		Args:  exactArgs(userArgument),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			api, err := newClient(g)
-			if err != nil {
-				return err
-			}
-			path, err := userPath(cmd.Context(), api, args[0])
+			api, path, err := findUser(cmd, g, args[0])
 			if err != nil {
 				return err
 			}

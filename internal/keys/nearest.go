@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 )
 
 // longestName bounds how much of a given name is compared and quoted.
@@ -17,9 +18,9 @@ func Nearest[T ~string](given T, names []T) T {
 	if len(given) > longestName {
 		return best
 	}
-	least := longestName
+	least, wanted := longestName, plain(string(given))
 	for _, name := range slices.Sorted(slices.Values(names)) {
-		d := editDistance(plain(string(given)), plain(string(name)))
+		d := editDistance(wanted, plain(string(name)))
 		if d < least && d <= max(1, max(len(given), len(name))/3) {
 			best, least = name, d
 		}
@@ -29,7 +30,12 @@ func Nearest[T ~string](given T, names []T) T {
 
 // plain drops what people confuse most.
 func plain(s string) string {
-	return strings.NewReplacer("-", "", "_", "", " ", "").Replace(strings.ToLower(s))
+	return strings.Map(func(r rune) rune {
+		if r == '-' || r == '_' || r == ' ' {
+			return -1
+		}
+		return unicode.ToLower(r)
+	}, s)
 }
 
 // editDistance counts the edits between two texts: characters inserted, removed, replaced, or two

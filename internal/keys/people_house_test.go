@@ -28,6 +28,10 @@ type town struct {
 
 const goodPassword = "correct horse battery"
 
+// cheapHash is a hash of goodPassword at a cost that a test can pay many times over: a PHC string carries
+// its own.
+const cheapHash = "$argon2id$v=19$m=8,t=1,p=1$c2FsdCBmb3IgYSB0ZXN0Lg$G3wyzwIqJVLFkiuWtV7iBOyY0oi4F4QwDry/uDfP+Os"
+
 var here = keys.Caller{Address: netip.MustParseAddr("192.0.2.7"), RequestID: "req-1"}
 
 func newTown(t *testing.T, change ...func(*keys.Catalog)) *town {
@@ -94,8 +98,22 @@ func (w *town) tenant(id keys.TenantID) {
 	}
 }
 
-// person makes somebody who can sign in, called by the part of his e-mail before the @.
+// person makes somebody who can sign in, called by the part of his e-mail before the @, at no cost of a
+// password; see invited.
 func (w *town) person(name, tenant string, roles ...keys.RoleName) keys.User {
+	w.t.Helper()
+	u, err := w.registry.CreateUser(w.t.Context(), root(), keys.NewUser{Email: name + "@example.com", Tenant: tenant, Roles: roles})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	u.Password, u.PasswordAt, u.Version = cheapHash, w.clock(), u.Version+1
+	w.vault.SealUser(&u)
+	w.write(func(ctx context.Context, tx keys.Tx) error { return tx.PutUser(ctx, u) })
+	return u
+}
+
+// invited makes somebody in the way people are made, at what a password costs.
+func (w *town) invited(name, tenant string, roles ...keys.RoleName) keys.User {
 	w.t.Helper()
 	made, err := w.registry.Invite(w.t.Context(), root(), keys.Invitation{NewUser: keys.NewUser{Email: name + "@example.com", Tenant: tenant, Roles: roles}})
 	if err != nil {

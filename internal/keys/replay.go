@@ -158,10 +158,11 @@ func (r *Registry) replayKey(ctx context.Context, tx Tx, a Actor, e AuditEntry, 
 	switch e.Action {
 	case "key.suspended":
 		p.Suspended = append(p.Suspended, c.ID)
-		if c.Status != Active {
+		hold := Hold(e.Detail["hold"])
+		if c.Status != Active && !(c.Status == Suspended && hold.weight() > c.Hold.weight()) {
 			return nil
 		}
-		c.Status = Suspended
+		c.Status, c.Hold = Suspended, hold
 	case "key.denied":
 		p.Denied = append(p.Denied, c.ID)
 		c.Status = Denied
@@ -170,17 +171,12 @@ func (r *Registry) replayKey(ctx context.Context, tx Tx, a Actor, e AuditEntry, 
 		if c.Status == Revoked {
 			return nil
 		}
-		c.Status, c.RevokedAt = Revoked, e.Time.UTC().Truncate(time.Microsecond)
+		c.Status, c.RevokedAt, c.Hold = Revoked, e.Time.UTC().Truncate(time.Microsecond), NoHold
 	case "key.deleted":
 		p.Deleted = append(p.Deleted, c.ID)
-		c.DeletedAt = now
-		if !underDenial(c.Status) {
-			c.Secrets = nil
-		}
+		c.DeletedAt, c.Secrets = now, r.secretsOfDead(&c)
 	}
-	c.UpdatedAt, c.Version = now, c.Version+1
-	r.vault.SealCredential(&c)
-	if err := tx.PutCredential(ctx, c); err != nil {
+	if err := r.rewrite(ctx, tx, &c, now); err != nil {
 		return err
 	}
 	return r.record(ctx, tx, a, string(c.Tenant), e.Action, string(c.ID), replayDetails(c.Name, e))
@@ -212,7 +208,7 @@ func (r *Registry) replayToken(ctx context.Context, tx Tx, a Actor, e AuditEntry
 
 // replayDetails tells of the entry that is done again.
 func replayDetails(name string, e AuditEntry) map[string]string {
-	return details("name", name, "reason", e.Detail["reason"], "restored", "true", "first_at", endText(e.Time),
+	return details("name", name, "reason", e.Detail["reason"], "hold", e.Detail["hold"], "restored", "true", "first_at", endText(e.Time),
 		"first_by", string(e.Actor.Type)+":"+e.Actor.ID)
 }
 

@@ -215,3 +215,77 @@ func TestReplayKeepsTheStrongestDenial(t *testing.T) {
 		})
 	}
 }
+
+// TestReplayKeepsWhoseWordItWas: a suspension that comes back is still lifted by nobody who could not
+// lift it before, however the key stood in the backup.
+func TestReplayKeepsWhoseWordItWas(t *testing.T) {
+	for _, inBackup := range []string{"active", "suspended by its owner"} {
+		for _, by := range []string{"provider", "key access"} {
+			t.Run(inBackup+", then suspended by "+by, func(t *testing.T) {
+				w := newTown(t)
+				owner := w.person("owner", "default", keys.RoleDeveloper)
+				his := w.actor(owner)
+				id := w.generate(his, "k").Credential.ID
+				act := func(what string, err error) {
+					t.Helper()
+					if err != nil {
+						t.Fatalf("%s: %v", what, err)
+					}
+				}
+				suspend := func() {
+					if by == "key access" {
+						_, _, err := w.registry.SetKeyAccess(t.Context(), root(), owner.ID, false)
+						act("remove key access", err)
+						return
+					}
+					_, err := w.registry.Suspend(t.Context(), root(), id, "abuse")
+					act("suspend", err)
+				}
+				suspend()
+				entries, err := w.store.AuditEntries(t.Context(), "default", 0, 1000)
+				act("read the audit", err)
+
+				// As the backup has it.
+				_, _, err = w.registry.SetKeyAccess(t.Context(), root(), owner.ID, true)
+				act("grant key access", err)
+				if by == "provider" {
+					_, err = w.registry.Resume(t.Context(), root(), id, "")
+					act("resume", err)
+				}
+				if inBackup != "active" {
+					_, err = w.registry.Suspend(t.Context(), his, id, "holidays")
+					act("suspend one's own", err)
+				}
+				later := slices.DeleteFunc(entries, func(e keys.AuditEntry) bool { return e.Action != "key.suspended" })
+				_, err = w.registry.Replay(t.Context(), root(), later)
+				act("replay", err)
+				_, err = w.registry.Resume(t.Context(), his, id, "")
+				want(t, err, keys.PermissionDenied)
+			})
+		}
+	}
+}
+
+// TestReplayedDeletionKeepsNoText: a key that was revoked and deleted leaves no sealed text behind, as
+// after Delete.
+func TestReplayedDeletionKeepsNoText(t *testing.T) {
+	in := newInstallation(t)
+	n := in.start(t)
+	g := n.generate(t, keys.NewCredential{Kind: keys.Client, Name: "app"})
+	id := g.Credential.ID
+	if c, err := n.store.Credential(t.Context(), id, false); err != nil || len(c.Secrets[0].Sealed) == 0 {
+		t.Fatalf("the client's secret is not sealed: %v", err)
+	}
+	var later []keys.AuditEntry
+	for _, action := range []string{"key.revoked", "key.deleted"} {
+		later = append(later, keys.AuditEntry{Chain: "default", Action: action, Target: string(id), Time: time.Now()})
+	}
+	if _, err := n.registry.Replay(t.Context(), operator(), later); err != nil {
+		t.Fatal(err)
+	}
+	c, err := n.store.Credential(t.Context(), id, true)
+	if err != nil || len(c.Secrets) != 1 || c.Secrets[0].Sealed != nil {
+		t.Errorf("the tombstone keeps %d secrets, %v; want the digest alone", len(c.Secrets), err)
+	}
+	n.intact(t)
+}

@@ -31,7 +31,7 @@ func (w *town) alive(text keys.Secret) bool {
 func TestSessionOfAPerson(t *testing.T) {
 	w := newTown(t)
 	w.tenant("acme")
-	ada := w.person("ada", "acme", keys.RoleDeveloper, keys.RoleTenantAdmin)
+	ada := w.invited("ada", "acme", keys.RoleDeveloper, keys.RoleTenantAdmin)
 	opened := w.open(keys.User{Email: "  ADA@example.com "})
 	a, s, err := w.registry.SessionActor(t.Context(), opened.Text, here)
 	if err != nil {

@@ -66,7 +66,7 @@ func (s *Store) aside(ctx context.Context, query string, n int, args func(i int)
 	if err != nil {
 		return err
 	}
-	defer stmt.Close() // the transaction's end closes it too
+	defer func() { _ = stmt.Close() }() // the transaction's end closes it too
 	for i := range n {
 		// As in transaction.exec: watching the context costs more than the statement.
 		if _, err := stmt.ExecContext(context.WithoutCancel(ctx), args(i)...); err != nil {
