@@ -31,6 +31,8 @@ func TestWarnings(t *testing.T) {
 			"w.yaml:1:58: routes.a.upstream.targets[0]: route b (w.yaml:2), which enforces, has the same target; so odd requests, as with // or .. in the path, are refused here too"},
 		{"observes the same server by another spelling", route + "public: true, limits: [1/s], enforce: true },\n  b: { match: { path: /b/ }, upstream: { targets: [\"http://o\", \"http://127.0.0.1:9000/x\"] },\n    public: true, limits: [1/s], enforce: false } }",
 			"w.yaml:2:64: routes.b.upstream.targets[1]: route a (w.yaml:1), which enforces, has the same target"},
+		{"observes the same server by another name", route + "public: true, limits: [1/s], enforce: false },\n  b: { match: { path: /b/ }, upstream: { targets: [\"http://localhost:9000\"] }, public: true, limits: [1/s] } }",
+			"w.yaml:1:58: routes.a.upstream.targets[0]: route b (w.yaml:2), which enforces, has the same target"},
 		{"observes below a base path", "routes: { a: { match: { path: / }, upstream: { targets: [\"http://127.0.0.1:9000/base\"] }, public: true, limits: [1/s], enforce: false } }",
 			"routes.a.upstream.targets[0]: has a base path, which odd requests, as with // or .. in the path, could leave"},
 		{"observes and strips", route + "public: true, limits: [1/s], strip_prefix: true, enforce: false } }", "routes.a.strip_prefix: changes paths, so odd requests"},
