@@ -20,6 +20,8 @@ func TestWarnings(t *testing.T) {
 		{"allow on loss of a route", route + "public: true, limits: [1/s], on_loss: allow } }", "while the limiter is lost, nothing is limited on route a"},
 		{"no effect on a public route", route + "public: true, limits: [1/s], accept_test: true } }", "routes.a.accept_test: has no effect on a public route"},
 		{"everybody is trusted", `trusted_proxies: ["0.0.0.0/0"]` + "\n" + route + "public: true, limits: [1/s] } }", "w.yaml:1:19: trusted_proxies[0]: trusts everybody to say which address a call comes from"},
+		{"everybody comes from a proxy", "admin: { behind_tls_proxy: true }\n" + route + "public: true, limits: [1/s] } }",
+			"w.yaml:1:28: admin.behind_tls_proxy: everybody then comes from the proxy's address"},
 		{"a secret in the clear", route + "public: true, limits: [1/s], set_headers: { X-Team: blue, Authorization: Bearer abc } } }", "routes.a.set_headers.Authorization: the file holds a secret in the clear"},
 		{"no key at all", "store: none\nplans: { p: { limits: [1/s] } }\n" + route + `scopes: { "*": [] } } }`, "w.yaml:1:8: store: without a store and without access.keys nobody can call"},
 		{"plan without keys", "store: none\nplans: { p: { limits: [1/s] } }\n" + route + `scopes: { "*": [] } } }`, "w.yaml:2:10: plans.p: no key uses this plan"},
