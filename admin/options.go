@@ -3,6 +3,8 @@ package admin
 import (
 	"context"
 	"log/slog"
+	"net/http"
+	"net/netip"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -62,6 +64,11 @@ type Options struct {
 	Version       string              // of the program, for the document
 	Log           *slog.Logger        // nil: nothing is logged
 	Now           func() time.Time    // nil: time.Now
+
+	// Client tells where a request comes from, zero where nobody knows: failures are counted by it, so behind
+	// a proxy it must look past that, or one caller could use up what all have. nil: the other end of the
+	// connection.
+	Client func(*http.Request) netip.Addr
 
 	// Hosts are the names under which browsers reach this listener, in lower case and without port,
 	// see hosted; empty where nobody can tell. Any address counts as one of them.

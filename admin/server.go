@@ -62,6 +62,9 @@ func newServer(o Options) (*server, error) {
 	if o.Contact == nil {
 		o.Contact = func() keys.Contact { return keys.Contact{} }
 	}
+	if o.Client == nil {
+		o.Client = peer
+	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -79,7 +82,7 @@ func newServer(o Options) (*server, error) {
 // problem instead of a torn connection when a handler panics, one log line) and hands it on.
 func (s *server) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	start := s.Now()
-	c := &call{id: newRequestID(), address: peer(r), contact: s.Contact()}
+	c := &call{id: newRequestID(), address: s.Client(r), contact: s.Contact()}
 	c.session, _ = sessionText(r) // where several are refused, signIn does
 	r = r.WithContext(withCall(r.Context(), c))
 	w := &recorder{ResponseWriter: rw}

@@ -9,7 +9,7 @@ import (
 const (
 	showKeyAccessDoc   = "Tells whether a person may have keys: oneself, or with users.read somebody else."
 	grantKeyAccessDoc  = "Lets a person have keys again. Those that removing his access suspended work again, unless they were revoked or have expired meanwhile."
-	removeKeyAccessDoc = "Suspends all active keys of a person at once and lets him generate none."
+	removeKeyAccessDoc = "Suspends all active keys of a person at once, and lets him generate and rotate none, not the organisation's either."
 )
 
 // KeyAccess tells whether a person may have keys.

@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"maps"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -57,5 +58,18 @@ func server(target *url.URL) string {
 	default:
 		port = "80"
 	}
-	return strings.ToLower(target.Hostname()) + ":" + port
+	return machine(target.Hostname()) + ":" + port
+}
+
+// machine makes one of the spellings of an address, and of the many names that this machine has for itself.
+func machine(host string) string {
+	host = strings.ToLower(strings.TrimSuffix(host, "."))
+	a, err := netip.ParseAddr(host)
+	switch {
+	case err == nil && (a.Unmap().IsLoopback() || a.Unmap().IsUnspecified()), strings.HasSuffix(host, ".localhost"):
+		return "localhost"
+	case err == nil:
+		return a.Unmap().String()
+	}
+	return host
 }

@@ -41,6 +41,10 @@ func (d *decoder) checkUse(c *Config) {
 			d.warn(d.place(at), at, "trusts everybody to say which address a call comes from", "list the proxies' own addresses")
 		}
 	}
+	if at := (path{"admin", "behind_tls_proxy"}); c.Admin.BehindTLSProxy && len(c.TrustedProxies) == 0 && !d.broken("trusted_proxies") {
+		d.warn(d.place(at), at, "everybody then comes from the proxy's address, so whoever tries a password there holds up all others",
+			"list the proxy under trusted_proxies")
+	}
 	if len(c.TLS.Domains) > 0 && c.Listen.Gateway.port() != "443" && c.Listen.HTTP.port() != "80" {
 		at := path{"tls", "domains"}
 		d.warn(d.place(at), at, "the CA calls each domain at port 443 or 80, and Postern listens on neither",

@@ -45,6 +45,15 @@ func clientAddress(r *http.Request, trusted []netip.Prefix) (a netip.Addr, unhea
 	return a, false
 }
 
+// ClientAddress is where a request to another listener of ours comes from, by the trusted proxies in force.
+func (g *Gateway) ClientAddress(r *http.Request) netip.Addr {
+	a, unheard := clientAddress(r, g.snapshot.Load().trusted)
+	if unheard {
+		g.adviseProxy(a)
+	}
+	return a
+}
+
 // peerAddress is the address of an address and port, the zero Addr if it is none. IPv4 is read here:
 // netip.ParseAddrPort looks at it three times.
 func peerAddress(peer string) netip.Addr {

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strings"
 
@@ -140,7 +141,20 @@ func serverOf(target *url.URL) string {
 	default:
 		port = "80"
 	}
-	return strings.ToLower(target.Hostname()) + ":" + port
+	return machine(target.Hostname()) + ":" + port
+}
+
+// machine makes one of the spellings of an address, and of the many names that this machine has for itself.
+func machine(host string) string {
+	host = strings.ToLower(strings.TrimSuffix(host, "."))
+	a, err := netip.ParseAddr(host)
+	switch {
+	case err == nil && (a.Unmap().IsLoopback() || a.Unmap().IsUnspecified()), strings.HasSuffix(host, ".localhost"):
+		return "localhost"
+	case err == nil:
+		return a.Unmap().String()
+	}
+	return host
 }
 
 // sendable tells whether net/http can be made to send a path as it is. It sends an opaque target as

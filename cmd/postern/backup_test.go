@@ -3,6 +3,7 @@ package main
 import (
 	"archive/tar"
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -100,6 +101,7 @@ func TestDamagedBackupsAreRefused(t *testing.T) {
 		"a part missing": retar(t, parts[:2]), "a part twice": retar(t, append(parts[:len(parts):len(parts)], parts[1])),
 		"a part more":    retar(t, append(parts[:len(parts):len(parts)], part{"evil", []byte("x")})),
 		"a way out":      retar(t, append(parts[:len(parts):len(parts)], part{"../evil", []byte("x")})),
+		"holes":          holes(t, parts),
 		"a renamed part": retar(t, []part{parts[0], {"../../postern.db", parts[1].text}, parts[2], parts[3]}),
 		"a later format": retar(t, []part{{partManifest, bytes.Replace(parts[0].text, []byte(`"format": 1`), []byte(`"format": 2`), 1)}, parts[1], parts[2], parts[3]}),
 		"another store":  retar(t, []part{{partManifest, bytes.Replace(parts[0].text, []byte(`"sqlite"`), []byte(`"none"`), 1)}, parts[1], parts[2], parts[3]}),
@@ -114,8 +116,12 @@ func TestDamagedBackupsAreRefused(t *testing.T) {
 		if err := os.WriteFile(s.path("bad.tar"), text, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if out, messages, err := s.try("restore", "bad.tar"); err == nil {
+		out, messages, err := s.try("restore", "bad.tar")
+		if err == nil {
 			t.Errorf("%s: it was put back: %s%s", name, out, messages)
+		}
+		if name == "holes" && !strings.Contains(err.Error()+messages, "is not one that its manifest names") {
+			t.Errorf("holes were unpacked: %v %s", err, messages)
 		}
 		left, err := os.ReadDir(s.path("data"))
 		if err != nil {
@@ -131,6 +137,44 @@ func TestDamagedBackupsAreRefused(t *testing.T) {
 		t.Errorf("a part got out of the folder: %v", err)
 	}
 	s.must("restore", "good.tar")
+}
+
+// holes makes a bundle of a few KiB whose database unpacks to a GiB of zeros with the sum that its
+// manifest says, were it only read to its end.
+func holes(t *testing.T, parts []part) []byte {
+	t.Helper()
+	const size = 1 << 30
+	var m manifest
+	if err := json.Unmarshal(parts[0].text, &m); err != nil {
+		t.Fatal(err)
+	}
+	m.part(partDatabase).Bytes = size
+	text, err := json.Marshal(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	records := func(pairs ...string) string {
+		var b strings.Builder
+		for i := 0; i < len(pairs); i += 2 {
+			n := len(pairs[i]) + len(pairs[i+1]) + len(" =\n")
+			n += len(fmt.Sprint(n + len(fmt.Sprint(n))))
+			fmt.Fprintf(&b, "%d %s=%s\n", n, pairs[i], pairs[i+1])
+		}
+		return b.String()
+	}
+	sparse := retar(t, []part{
+		{"pax", []byte(records("GNU.sparse.major", "1", "GNU.sparse.minor", "0", "GNU.sparse.name", partDatabase, "GNU.sparse.realsize", fmt.Sprint(size)))},
+		{"data", append([]byte("1\n1073741824\n0\n"), make([]byte, 512-15)...)},
+	})
+	sparse[156] = tar.TypeXHeader // of the first header; archive/tar writes none of these itself
+	sum := 0
+	copy(sparse[148:156], "        ")
+	for _, c := range sparse[:512] {
+		sum += int(c)
+	}
+	copy(sparse[148:156], fmt.Sprintf("%06o\x00 ", sum))
+	begin := retar(t, []part{{partManifest, text}})
+	return append(begin[:len(begin)-1024], sparse...)
 }
 
 type part struct {

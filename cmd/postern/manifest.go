@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"postern/internal/keys"
@@ -161,7 +162,7 @@ func unpackBundle(path, dir string) (*manifest, error) {
 		}
 		p := m.part(h.Name)
 		target, known := partFiles[h.Name]
-		if p == nil || !known || seen[h.Name] || h.Typeflag != tar.TypeReg || h.Size != p.Bytes {
+		if p == nil || !known || seen[h.Name] || h.Typeflag != tar.TypeReg || sparse(h) || h.Size != p.Bytes {
 			return nil, bad("the part %q is not one that its manifest names", h.Name)
 		}
 		seen[h.Name] = true
@@ -176,6 +177,17 @@ func unpackBundle(path, dir string) (*manifest, error) {
 		}
 	}
 	return &m, nil
+}
+
+// sparse tells whether a part has holes that the file need not hold. tar.Reader fills them with zeros, so
+// that a few bytes would fill the disk.
+func sparse(h *tar.Header) bool {
+	for name := range h.PAXRecords {
+		if strings.HasPrefix(name, "GNU.sparse.") {
+			return true
+		}
+	}
+	return false
 }
 
 // partFiles are the names under which parts are unpacked, never taken from the file.

@@ -128,6 +128,7 @@ func (p *program) buildAdmin(metrics *prometheus.Registry) error {
 		Health: p, Metrics: metrics, Configuration: p.reloader, Version: buildVersion(), Log: p.log,
 		KeyExpression: p.install.format.Expression(),
 		Contact:       func() keys.Contact { return p.directory.Catalog().Policy.Contact },
+		Client:        p.gateway.ClientAddress,
 		Hosts:         adminHosts(p.cfg), AdminURL: adminURL(p.cfg, string(p.cfg.Listen.Admin)),
 	}
 	if p.registry != nil {

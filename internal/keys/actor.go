@@ -24,6 +24,7 @@ type Actor struct {
 	User        UserID   // the person who acts; "" for what owns nothing, such as most tokens
 	UserName    string   // what that person is called
 	Permissions PermissionSet
+	LendsReveal bool      // a token whose roles have keys.reveal.tenant: not for itself, but it may give them to people
 	Confirmed   time.Time // when the person last proved who he is; zero where nobody can, as for tokens
 	Address     netip.Addr
 	RequestID   string

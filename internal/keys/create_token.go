@@ -26,7 +26,7 @@ type GeneratedToken struct {
 }
 
 // CreateToken makes an admin token. Nobody gives what he lacks: every permission of the roles must
-// be the actor's own, but for those to reveal secrets, which no token ever has. Refusals:
+// be the actor's own, see lends; a token never reveals a secret, but may assign roles that do. Refusals:
 // permission_denied, self_only, validation_failed, idempotency_mismatch, and the store's.
 func (r *Registry) CreateToken(ctx context.Context, a Actor, in NewToken) (GeneratedToken, error) {
 	if !a.Permissions.Has(TokensManage) {
@@ -126,9 +126,7 @@ func (r *Registry) draftToken(ctx context.Context, a Actor, in NewToken, tenant 
 		wrong.add("roles", "at least one is required; there are %s", join(r.catalog.Load().roleNames()))
 	}
 	var lacking error
-	t.Roles, lacking = r.rolesFor(&wrong, in.Roles, tenant, func(role Role) bool {
-		return a.Permissions.Covers(withoutReveal(role.Permissions))
-	})
+	t.Roles, lacking = r.rolesFor(&wrong, in.Roles, tenant, a.lends)
 	if in.ActsAs != "" {
 		self, err := r.actsAs(ctx, &wrong, a, &t, in.ActsAs)
 		if err != nil {

@@ -114,6 +114,9 @@ func (r *Registry) insert(ctx context.Context, tx Tx, a Actor, c Credential) err
 	if err := r.ownerReady(ctx, tx, c.Owner); err != nil {
 		return err
 	}
+	if err := r.actorReady(ctx, tx, a); err != nil {
+		return err
+	}
 	if err := r.room(ctx, tx, c, r.catalog.Load().PolicyFor(tenant)); err != nil {
 		return err
 	}

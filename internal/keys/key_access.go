@@ -9,10 +9,11 @@ import (
 )
 
 // SetKeyAccess removes a person's access to keys, which suspends all his active keys at once and lets
-// him generate none, or grants it again, which brings back those that it suspended and that were not
-// revoked or expired meanwhile (requirement S5.16). Keys that somebody suspended before stay so. It
-// returns how many keys it changed; what is so already changes nothing. Refusals: not_found,
-// permission_denied, and the store's. With a Directory, it is in effect when it returns.
+// him generate and rotate none, the tenant's included; or grants it again, which brings back those that it
+// suspended and that were not revoked or expired meanwhile (requirement S5.16). Keys that somebody
+// suspended before stay so. It returns how many keys it changed; what is so already changes nothing.
+// Refusals: not_found, permission_denied, and the store's. With a Directory, it is in effect when it
+// returns.
 func (r *Registry) SetKeyAccess(ctx context.Context, a Actor, id UserID, allowed bool) (u User, changed int, err error) {
 	err = r.change(ctx, "set key access", func(ctx context.Context, tx Tx) error {
 		changed = 0
@@ -79,6 +80,15 @@ func (r *Registry) release(ctx context.Context, tx Tx, a Actor, u *User) (int, e
 	}
 	u.Held = nil
 	return n, nil
+}
+
+// actorReady refuses to hand a new secret to a person whose access to keys was removed, whoever owns
+// the key: what the tenant owns would be a way around it.
+func (r *Registry) actorReady(ctx context.Context, from Reader, a Actor) error {
+	if a.User == "" {
+		return nil
+	}
+	return r.ownerReady(ctx, from, Owner{Type: OwnerUser, ID: string(a.User), Name: a.UserName})
 }
 
 // ownerReady refuses to put a person's key in force while he may have none: new ones, and suspended

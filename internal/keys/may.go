@@ -51,8 +51,8 @@ func (r *Registry) whyNoKey(ctx context.Context, a Actor) (RefusalCode, error) {
 		id = DefaultTenant
 	}
 	_, err := r.readyTenant(ctx, r.store, id)
-	if err == nil && a.User != "" && !a.provider() {
-		err = r.ownerReady(ctx, r.store, Owner{Type: OwnerUser, ID: string(a.User), Name: a.UserName})
+	if err == nil {
+		err = r.actorReady(ctx, r.store, a)
 	}
 	var refusal *Refusal
 	if errors.As(err, &refusal) && (refusal.Code == KeysDisabledHere || refusal.Code == PlanNotEligibleHere || refusal.Code == PermissionDenied) {

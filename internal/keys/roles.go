@@ -65,11 +65,22 @@ func (c *Catalog) administers(s PermissionSet, in TenantID) bool {
 // mayGive tells whether an actor may assign a role: nobody gives what he lacks, but a tenant's
 // administrator may assign the built-in roles of tenants, also to himself (requirement S3.7).
 func (r *Registry) mayGive(a Actor, role Role) bool {
-	if a.Permissions.Covers(withoutReveal(role.Permissions)) {
+	if a.lends(role) {
 		return true
 	}
 	_, builtin := builtinRole(role.Name)
-	return builtin && !role.Provider && r.catalog.Load().administers(a.Permissions, DefaultTenant)
+	return builtin && !role.Provider && a.lendsReveal(role) && r.catalog.Load().administers(a.Permissions, DefaultTenant)
+}
+
+// lends tells whether an actor has all that a role gives. To see the secrets of one's own keys is no power
+// over anybody else, so it can be given by who lacks it, as every operator does.
+func (a Actor) lends(role Role) bool {
+	return a.Permissions.Covers(withoutReveal(role.Permissions)) && a.lendsReveal(role)
+}
+
+// lendsReveal tells whether an actor may give away what a role has of seeing the tenant's secrets.
+func (a Actor) lendsReveal(role Role) bool {
+	return !role.Permissions.Has(KeysRevealTenant) || a.Permissions.Has(KeysRevealTenant) || a.LendsReveal
 }
 
 // rolesFor checks that roles exist, may be had in the tenant and may be given; lacking refuses those

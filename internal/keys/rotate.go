@@ -71,6 +71,9 @@ func (r *Registry) rotatable(ctx context.Context, from Reader, a Actor, c *Crede
 	if err := r.ownerReady(ctx, from, c.Owner); err != nil {
 		return Policy{}, err
 	}
+	if err := r.actorReady(ctx, from, a); err != nil {
+		return Policy{}, err
+	}
 	tenant, err := r.readyTenant(ctx, from, c.Tenant)
 	if err != nil {
 		return Policy{}, err

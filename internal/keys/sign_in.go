@@ -50,10 +50,12 @@ func (t *Token) live(now time.Time) bool {
 // ErrNotFound when the person is gone, disabled or altered behind our back. A token reveals nothing.
 func (r *Registry) tokenActor(ctx context.Context, t *Token) (Actor, error) {
 	cat := r.catalog.Load()
+	all := cat.permissionsOf(t.Roles, t.Tenant)
 	a := Actor{
 		ActorRef:    ActorRef{Type: ActorToken, ID: string(t.ID), Name: t.Name},
 		Tenant:      t.Tenant,
-		Permissions: withoutReveal(cat.permissionsOf(t.Roles, t.Tenant)),
+		Permissions: withoutReveal(all),
+		LendsReveal: all.Has(KeysRevealTenant),
 	}
 	if t.ActsAs == "" {
 		return a, nil
@@ -71,6 +73,7 @@ func (r *Registry) tokenActor(ctx context.Context, t *Token) (Actor, error) {
 			delete(a.Permissions, p)
 		}
 	}
+	a.LendsReveal = a.LendsReveal && his.Has(KeysRevealTenant)
 	a.User, a.UserName = u.ID, u.called()
 	return a, nil
 }

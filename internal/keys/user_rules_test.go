@@ -88,6 +88,64 @@ func TestNobodyGivesWhatHeLacks(t *testing.T) {
 	}
 }
 
+// TestNobodyLendsTheTenantsSecrets: to see them is given by who may see them, and by nobody else, also not
+// by way of a token, which never sees one itself.
+func TestNobodyLendsTheTenantsSecrets(t *testing.T) {
+	almost := keys.PermissionSet{keys.TokensManage: {}}
+	for _, r := range keys.BuiltinRoles() {
+		if r.Name == keys.RoleTenantAdmin {
+			for p := range r.Permissions {
+				almost[p] = struct{}{}
+			}
+		}
+	}
+	delete(almost, keys.KeysRevealTenant)
+	w := newTown(t, func(c *keys.Catalog) {
+		c.Roles = map[keys.RoleName]keys.Role{
+			"almost":   {Name: "almost", Permissions: almost},
+			"revealer": {Name: "revealer", Permissions: keys.PermissionSet{keys.KeysReadAny: {}, keys.KeysRevealTenant: {}}},
+		}
+	})
+	token := func(a keys.Actor, roles ...keys.RoleName) (keys.Actor, error) {
+		made, err := w.registry.CreateToken(t.Context(), a, keys.NewToken{Name: "t", Roles: roles, Tenant: "default"})
+		if err != nil {
+			return keys.Actor{}, err
+		}
+		return w.registry.TokenActor(t.Context(), made.Secret.Reveal())
+	}
+	bob := w.person("bob", "default")
+	admin, weak := w.person("admin", "default", keys.RoleTenantAdmin), w.person("weak", "default", "almost")
+	weakToken, err := token(w.actor(weak), "almost")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for who, a := range map[string]keys.Actor{"a person": w.actor(weak), "his token": weakToken} {
+		for _, role := range []keys.RoleName{"revealer", keys.RoleTenantAdmin} {
+			if err := w.assign(a, bob.ID, role); err == nil {
+				t.Errorf("%s gave the role %s", who, role)
+			}
+			if _, err := token(a, role); err == nil {
+				t.Errorf("%s made a token with the role %s", who, role)
+			}
+		}
+		if err := w.disable(a, admin.ID); err == nil {
+			t.Errorf("%s disabled one who may do more", who)
+		}
+	}
+	adminToken, err := token(w.actor(admin), keys.RoleTenantAdmin)
+	if err != nil || adminToken.Permissions.Has(keys.KeysRevealTenant) {
+		t.Fatalf("%v, %v", adminToken.Permissions, err)
+	}
+	for _, a := range []keys.Actor{w.actor(admin), adminToken} {
+		if err := w.assign(a, bob.ID, "revealer", keys.RoleTenantAdmin, keys.RoleDeveloper); err != nil {
+			t.Error(err)
+		}
+		if err := w.assign(a, bob.ID); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 func TestPeopleOfOtherTenants(t *testing.T) {
 	w := newTown(t)
 	w.tenant("acme")
@@ -289,6 +347,10 @@ func TestKeyAccess(t *testing.T) {
 	ada := w.person("ada", "default", keys.RoleDeveloper)
 	admin := w.actor(w.person("admin", "default", keys.RoleTenantAdmin))
 	a := w.actor(ada)
+	tenants, err := w.registry.Generate(t.Context(), a, keys.NewCredential{Name: "tenant's", Kind: keys.Client})
+	if err != nil || tenants.Credential.Owner.Type != keys.OwnerTenant {
+		t.Fatalf("generate: %+v, %v", tenants.Credential.Owner, err)
+	}
 	stays, revoked, before, short := w.generate(a, "stays"), w.generate(a, "revoked"), w.generate(a, "before"), w.generate(a, "short")
 	w.write(func(ctx context.Context, tx keys.Tx) error {
 		s, e := before.Credential, short.Credential
@@ -317,7 +379,12 @@ func TestKeyAccess(t *testing.T) {
 			t.Errorf("%s gets %q", g.Credential.Name, got)
 		}
 	}
-	_, err := w.registry.Generate(t.Context(), w.actor(ada), keys.NewCredential{Name: "new"})
+	_, err = w.registry.Generate(t.Context(), w.actor(ada), keys.NewCredential{Name: "new"})
+	want(t, err, keys.PermissionDenied)
+	// Nor does he get the secret of one that is his tenant's.
+	_, err = w.registry.Generate(t.Context(), w.actor(ada), keys.NewCredential{Name: "new", Kind: keys.Client})
+	want(t, err, keys.PermissionDenied)
+	_, err = w.registry.Rotate(t.Context(), w.actor(ada), tenants.Credential.ID, keys.Rotation{})
 	want(t, err, keys.PermissionDenied)
 	if may, err := w.registry.May(t.Context(), w.actor(ada)); err != nil || may[keys.KeysGenerate] != (keys.Allowance{Reason: keys.PermissionDenied}) {
 		t.Errorf("may generate: %+v, %v", may[keys.KeysGenerate], err)
