@@ -202,5 +202,10 @@ func registryFailure(err error) error {
 	case keys.PermissionDenied, keys.SignInRequired, keys.RoleRequired:
 		code = exitNotPermitted
 	}
-	return &failure{code: code, err: err, next: r.Hint}
+	var b strings.Builder // as refused writes what a server says
+	b.WriteString(string(r.Code) + ": " + r.Detail)
+	for _, f := range r.Fields {
+		fmt.Fprintf(&b, "\n  %s: %s", f.Field, f.Message)
+	}
+	return &failure{code: code, err: errors.New(b.String()), next: r.Hint}
 }
