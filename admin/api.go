@@ -271,6 +271,10 @@ func (shape *inputShape) collect(at string, s *huma.Schema, schemas huma.Registr
 	slices.Sort(shape.fields[at])
 }
 
+// wrongTime is how huma begins to say that a parameter is no time; it goes on with Go's own way of
+// writing the form down.
+const wrongTime = "invalid date/time for format "
+
 // humaProblem says in our words what huma found wrong. shape may be nil.
 func humaProblem(shape *inputShape, status int, message string, errs []error) error {
 	var fields []keys.FieldError
@@ -291,6 +295,9 @@ func humaProblem(shape *inputShape, status int, message string, errs []error) er
 		}
 		if text == validation.MsgExpectedMatchExactlyOneSchema {
 			text = capForm
+		}
+		if strings.HasPrefix(text, wrongTime) {
+			text = "is no RFC 3339 time, such as 2027-01-31T12:00:00Z"
 		}
 		if field == "" {
 			field = place

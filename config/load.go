@@ -41,13 +41,10 @@ func readFile(path string) ([]byte, error) {
 // Parse is Load for a text in memory; name stands for the file's path in positions, and relative
 // paths start at its folder.
 func Parse(name string, text []byte, o LoadOptions) (*Config, []Warning, error) {
-	dir, err := filepath.Abs(filepath.Dir(name))
+	d, c, err := decode(name, text, o)
 	if err != nil {
-		return nil, nil, &Problems{List: []Problem{{File: name, Message: fmt.Sprintf("find its folder: %v", err)}}}
+		return nil, nil, err
 	}
-	d := &decoder{dir: dir, env: environment(o.Env), report: report{file: name, lines: lines(string(text))}}
-	c := &Config{File: name, Dir: dir, Digest: sha256.Sum256(text)}
-	d.configuration(c, string(text), o.Flags)
 	var warnings []Warning
 	for _, w := range d.render(d.warnings) {
 		warnings = append(warnings, Warning(w))
@@ -57,6 +54,18 @@ func Parse(name string, text []byte, o LoadOptions) (*Config, []Warning, error) 
 	}
 	c.written = d.root
 	return c, warnings, nil
+}
+
+// decode reads as far as it can; d has the problems.
+func decode(name string, text []byte, o LoadOptions) (*decoder, *Config, error) {
+	dir, err := filepath.Abs(filepath.Dir(name))
+	if err != nil {
+		return nil, nil, &Problems{List: []Problem{{File: name, Message: fmt.Sprintf("find its folder: %v", err)}}}
+	}
+	d := &decoder{dir: dir, env: environment(o.Env), report: report{file: name, lines: lines(string(text))}}
+	c := &Config{File: name, Dir: dir, Digest: sha256.Sum256(text)}
+	d.configuration(c, string(text), o.Flags)
+	return d, c, nil
 }
 
 // configuration runs the steps: read, merge, decode, check.

@@ -33,7 +33,7 @@ func newClient(g *globals) (*client, error) {
 	}
 	token := lookupEnv(g.env, "POSTERN_ADMIN_TOKEN")
 	if address == "" || token == "" {
-		here, err := findLocal(g)
+		here, err := findRunning(g)
 		switch {
 		case errors.Is(err, os.ErrNotExist) && address != "":
 			// Another server is named, and nothing is here.

@@ -62,7 +62,7 @@ func healthAddress(g *globals) (string, error) {
 	if address := lookupEnv(g.env, "POSTERN_ADMIN_URL"); address != "" {
 		return address, nil
 	}
-	here, err := findLocal(g)
+	here, err := findRunning(g)
 	if err != nil {
 		return "", &failure{
 			code: exitUsage, err: fmt.Errorf("no server named, and no configuration to find it by: %w", err),

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"postern/config"
 	"postern/internal/keys"
@@ -202,5 +203,10 @@ func registryFailure(err error) error {
 	case keys.PermissionDenied, keys.SignInRequired, keys.RoleRequired:
 		code = exitNotPermitted
 	}
-	return &failure{code: code, err: err, next: r.Hint}
+	var b strings.Builder // as refused writes what a server says
+	b.WriteString(string(r.Code) + ": " + r.Detail)
+	for _, f := range r.Fields {
+		fmt.Fprintf(&b, "\n  %s: %s", f.Field, f.Message)
+	}
+	return &failure{code: code, err: errors.New(b.String()), next: r.Hint}
 }

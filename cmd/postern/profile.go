@@ -31,16 +31,35 @@ type local struct {
 func findLocal(g *globals) (local, error) {
 	cfg, _, err := config.Load(g.config, config.LoadOptions{Env: g.env})
 	if err != nil {
-		if _, missing := os.Stat(g.config); errors.Is(missing, os.ErrNotExist) {
-			return local{}, fmt.Errorf("%s: %w", g.config, os.ErrNotExist)
-		}
-		return local{}, err
+		return local{}, missingOr(g, err)
 	}
+	return localOf(cfg), nil
+}
+
+// findRunning is findLocal for commands that talk to the gateway that runs already: it may well serve
+// by what its file said before somebody broke it.
+func findRunning(g *globals) (local, error) {
+	cfg, err := config.Reach(g.config, config.LoadOptions{Env: g.env})
+	if err != nil {
+		return local{}, missingOr(g, err)
+	}
+	return localOf(cfg), nil
+}
+
+func localOf(cfg *config.Config) local {
 	l := local{cfg: cfg, path: profilePath(cfg)}
 	if cfg.Listen.Admin != "" {
 		l.adminURL = adminURL(cfg, string(cfg.Listen.Admin))
 	}
-	return l, nil
+	return l
+}
+
+// missingOr tells a configuration that is not there from one with problems.
+func missingOr(g *globals, err error) error {
+	if _, missing := os.Stat(g.config); errors.Is(missing, os.ErrNotExist) {
+		return fmt.Errorf("%s: %w", g.config, os.ErrNotExist)
+	}
+	return err
 }
 
 func profilePath(cfg *config.Config) string { return filepath.Join(string(cfg.DataDir), profileName) }

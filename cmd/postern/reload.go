@@ -21,8 +21,14 @@ force, every problem is printed, and the exit code is 3. Settings that are read 
 named. With store: none the gateway of this machine is told by SIGHUP.`,
 		Args: exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if here, err := findLocal(g); err == nil && here.cfg.Store.None() && g.adminURL == "" && lookupEnv(g.env, "POSTERN_ADMIN_URL") == "" {
-				return reloadBySignal(cmd, g, here.cfg)
+			if g.adminURL == "" && lookupEnv(g.env, "POSTERN_ADMIN_URL") == "" {
+				var problems *config.Problems
+				switch here, err := findLocal(g); {
+				case errors.As(err, &problems):
+					return err // as the gateway would answer
+				case err == nil && here.cfg.Store.None():
+					return reloadBySignal(cmd, g, here.cfg)
+				}
 			}
 			client, err := newClient(g)
 			if err != nil {

@@ -92,10 +92,10 @@ func (r *reloader) Reload(ctx context.Context, a keys.Actor) (admin.Reloaded, er
 		r.failed.Store(&failedReload{err: err, at: time.Now()})
 		r.metrics.successful.Set(0)
 		r.program.log.Error("the configuration could not be taken over; the old one stays in force",
-			"file", r.program.cfg.File, "by", string(a.Type)+":"+a.ID, "problems", err.Error())
+			"file", r.program.cfg.File, "by", asker(a), "problems", err.Error())
 		return admin.Reloaded{}, refusedReload(err)
 	}
-	r.program.log.Info("the configuration was taken over", "file", r.program.cfg.File, "by", string(a.Type)+":"+a.ID,
+	r.program.log.Info("the configuration was taken over", "file", r.program.cfg.File, "by", asker(a),
 		"changed", strings.Join(done.Changed, ", "))
 	if len(done.RestartNeeded) > 0 {
 		r.program.log.Warn("some settings are read at the start only; restart to put them in force", "settings", strings.Join(done.RestartNeeded, ", "))
@@ -106,6 +106,15 @@ func (r *reloader) Reload(ctx context.Context, a keys.Actor) (admin.Reloaded, er
 		}
 	}
 	return done, nil
+}
+
+// asker is who had the configuration read again, as the log names him: what stands for nobody in
+// particular by what it is called.
+func asker(a keys.Actor) string {
+	if a.Type == keys.ActorLocal || a.Type == keys.ActorFile {
+		return a.Name
+	}
+	return string(a.Type) + ":" + a.ID
 }
 
 // end waits for a reload under way and lets no further one begin.

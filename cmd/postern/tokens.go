@@ -25,6 +25,14 @@ type token struct {
 	RevokedAt *time.Time `json:"revoked_at"`
 }
 
+// place is where the token works.
+func (t token) place() string {
+	if t.Tenant == nil {
+		return "all"
+	}
+	return *t.Tenant
+}
+
 // status says in a word what the times say.
 func (t token) status(now time.Time) string {
 	switch {
@@ -102,9 +110,9 @@ func newTokensList(g *globals) *cobra.Command {
 				return err
 			}
 			return listAll(cmd, g, client, "/v1/tokens", url.Values{}, 0,
-				[]string{"ID", "NAME", "ROLES", "STATUS", "CREATED", "EXPIRES"},
+				[]string{"ID", "NAME", "TENANT", "ROLES", "STATUS", "CREATED", "EXPIRES"},
 				func(t token) []string {
-					return []string{t.ID, t.Name, strings.Join(t.Roles, ", "), t.status(time.Now()), when(&t.CreatedAt, ""), when(t.ExpiresAt, "never")}
+					return []string{t.ID, t.Name, t.place(), strings.Join(t.Roles, ", "), t.status(time.Now()), when(&t.CreatedAt, ""), when(t.ExpiresAt, "never")}
 				})
 		},
 	}

@@ -91,13 +91,17 @@ func userPath(ctx context.Context, c *client, who string) (string, error) {
 // showUser prints the person that a call answers with.
 func showUser(cmd *cobra.Command, g *globals, api *client, method, path string, in any) error {
 	return ask(cmd, g, api, method, path, in, func(u user) error {
-		access := "yes"
-		if !u.KeyAccess {
-			access = "removed"
-		}
 		return writeTable(g.out, []string{"FIELD", "VALUE"}, [][]string{
 			{"id", u.ID}, {"email", u.Email}, {"name", u.Name}, {"tenant", u.place()}, {"roles", strings.Join(u.Roles, ", ")},
-			{"status", u.status()}, {"key access", access}, {"created", when(&u.CreatedAt, "")}, {"updated", when(&u.UpdatedAt, "")},
+			{"status", u.status()}, {"key access", accessWord(u.KeyAccess)}, {"created", when(&u.CreatedAt, "")}, {"updated", when(&u.UpdatedAt, "")},
 		})
 	})
+}
+
+// accessWord says whether a person may have keys.
+func accessWord(allowed bool) string {
+	if allowed {
+		return "yes"
+	}
+	return "removed"
 }

@@ -58,14 +58,22 @@ func newUsersRoles(g *globals) *cobra.Command {
 }
 
 func newUsersKeyAccess(g *globals) *cobra.Command {
-	var remove bool
+	var grant, remove bool
 	c := &cobra.Command{
-		Use:   "key-access USER [--remove]",
-		Short: "Grant or remove a person's access to keys; removing suspends his keys at once",
-		Args:  exactArgs(userArgument),
+		Use:   "key-access USER [--grant | --remove]",
+		Short: "Show, grant or remove a person's access to keys; removing suspends his keys at once",
+		Example: `  postern users key-access ada@example.com
+  postern users key-access ada@example.com --remove`,
+		Args: exactArgs(userArgument),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			method, done := http.MethodPut, "granted; keys that work again: %d"
-			if remove {
+			if grant && remove {
+				return usageError("--grant and --remove exclude each other")
+			}
+			method, done := http.MethodGet, ""
+			switch {
+			case grant:
+				method, done = http.MethodPut, "granted; keys that work again: %d"
+			case remove:
 				method, done = http.MethodDelete, "removed; keys suspended: %d"
 			}
 			var out struct {
@@ -78,11 +86,15 @@ func newUsersKeyAccess(g *globals) *cobra.Command {
 			if g.output == "json" {
 				return writeJSON(g.out, out)
 			}
+			if done == "" {
+				return writeTable(g.out, []string{"FIELD", "VALUE"}, [][]string{{"key access", accessWord(out.Allowed)}})
+			}
 			_, err := fmt.Fprintf(g.err, "Access to keys "+done+".\n", out.Keys)
 			return err
 		},
 	}
-	c.Flags().BoolVar(&remove, "remove", false, "remove it instead of granting it")
+	c.Flags().BoolVar(&grant, "grant", false, "grant it; keys that removing it suspended work again")
+	c.Flags().BoolVar(&remove, "remove", false, "remove it, and suspend the person's keys")
 	return c
 }
 

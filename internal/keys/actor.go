@@ -31,4 +31,9 @@ type Actor struct {
 }
 
 // subject is how records name an actor in one word.
-func (a Actor) subject() string { return string(a.Type) + ":" + a.ID }
+func (a Actor) subject() string {
+	if a.Type == ActorLocal {
+		return string(a.Type) + ":" + a.Name // whoever types at this machine has no id; the command says more
+	}
+	return string(a.Type) + ":" + a.ID
+}

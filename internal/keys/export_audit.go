@@ -20,7 +20,7 @@ type ExportedChain struct {
 // ExportAudit prepares an export of a chain ("" for the actor's own). The export is itself an audit
 // entry, written before the first byte is handed out, and the last entry that is exported.
 func (r *Registry) ExportAudit(ctx context.Context, a Actor, chain, format string) (*ExportedChain, error) {
-	chain, err := r.readableChain(a, AuditExport, chain)
+	chain, err := r.namedChain(ctx, a, AuditExport, chain)
 	if err != nil {
 		return nil, err
 	}

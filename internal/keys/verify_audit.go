@@ -32,7 +32,7 @@ type AuditVerdict struct {
 // first that was altered, is missing, was reordered, or was cut off the end. expect, where it is not
 // nil, is the head of an earlier export or verification: the chain must still have that entry.
 func (r *Registry) VerifyAudit(ctx context.Context, a Actor, chain string, expect *AuditHead) (AuditVerdict, error) {
-	chain, err := r.readableChain(a, AuditRead, chain)
+	chain, err := r.namedChain(ctx, a, AuditRead, chain)
 	if err != nil {
 		return AuditVerdict{}, err
 	}

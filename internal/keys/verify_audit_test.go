@@ -190,6 +190,7 @@ func TestVerifyAuditUnderANewPepper(t *testing.T) {
 
 func TestVerifyAuditOfNothing(t *testing.T) {
 	h := audited(t)
+	h.tenant("nobody", nil)
 	v, err := h.registry.VerifyAudit(t.Context(), operator(), "nobody", nil)
 	if err != nil || v.Fault != nil || v.Head.Count != 0 || v.Head.Chain != "nobody" {
 		t.Errorf("got %+v, %v", v, err)
@@ -220,6 +221,12 @@ func TestAuditReaders(t *testing.T) {
 		refused(t, err, PermissionDenied)
 		_, err = h.registry.ExportAudit(t.Context(), auditor, other, "jsonl")
 		refused(t, err, PermissionDenied)
+	}
+	for _, unknown := range []string{"defualt", "Acme"} {
+		_, err = h.registry.VerifyAudit(t.Context(), operator(), unknown, nil)
+		refused(t, err, ValidationFailed)
+		_, err = h.registry.ExportAudit(t.Context(), operator(), unknown, "jsonl")
+		refused(t, err, ValidationFailed)
 	}
 	page, err = h.registry.ListAudit(t.Context(), operator(), AuditFilter{})
 	if err != nil || !cmp.Equal(chains(page), map[string]int{"acme": 1, "default": 6, ProviderChain: 1}) {
