@@ -105,5 +105,5 @@ func (r *Registry) turn(ctx context.Context, tx Tx, a Actor, c Credential, to St
 	if err := r.rewrite(ctx, tx, &c, now); err != nil {
 		return err
 	}
-	return r.record(ctx, tx, a, string(c.Tenant), action, string(c.ID), details("name", c.Name, "reason", reason))
+	return r.record(ctx, tx, a, string(c.Tenant), action, string(c.ID), details("name", c.Name, "reason", reason, "hold", string(c.Hold)))
 }
