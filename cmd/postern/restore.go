@@ -29,8 +29,9 @@ the keyset belong to it; on any problem nothing is changed. The gateway must be 
 
 What was revoked after the backup was made would work again. --audit-export names exports of the audit
 trail (postern audit export) that are newer than the backup: what they say was revoked, suspended or
-deleted since is put into force again, also for admin tokens. Give one for each organisation, and one
-for the provider.
+deleted since is put into force again, also for admin tokens and people: who was deleted, disabled, or
+lost roles or his access to keys since stays so. Give one for each organisation, and one for the
+provider. Passwords are those of the backup; all sessions and one-time codes end.
 
 Where a database is there already, nothing is done without --force, which keeps it under another name,
 and reads its audit trail as if it were given as an export.`,

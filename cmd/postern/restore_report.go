@@ -21,8 +21,11 @@ func (r *restoration) report() error {
 	for _, w := range r.warnings {
 		fmt.Fprintln(r.g.err, w)
 	}
+	if !r.cfg.Store.None() {
+		fmt.Fprintln(r.g.err, "Everybody has to sign in again, and one-time codes of before do not work.")
+	}
 	if len(unknown) > 0 {
-		fmt.Fprintf(r.g.err, "Not known: what was revoked, suspended or deleted after %s in %s. Such keys and tokens work again.\n"+
+		fmt.Fprintf(r.g.err, "Not known: what was revoked, suspended, disabled, lowered or deleted after %s in %s. Such keys, tokens and people can do again what they could.\n"+
 			"  Look through an export of the audit trail, if there is one, and revoke them; or restore again with --audit-export.\n",
 			m.CreatedAt.Format(time.RFC3339), strings.Join(unknown, ", "))
 	}
@@ -70,7 +73,20 @@ func (r *restoration) outcomes() []outcome {
 	}
 	add(p.Resumed, "resumed", "suspended, as in the backup")
 	add(p.Rotated, "rotated", "has its old secret, the new one is lost: rotate it again")
+	add(p.Edited, "edited", "as in the backup: look whether it may do too much")
 	add(p.Lost, "generated", "lost: its holder needs a new one")
+	people := func(ids []keys.UserID, done, meaning string) {
+		for _, id := range ids {
+			out = append(out, outcome{string(id), done, meaning})
+		}
+	}
+	people(p.People.Deleted, "deleted", "deleted again")
+	people(p.People.Disabled, "disabled", "disabled again")
+	people(p.People.NoKeys, "access to keys removed", "removed again")
+	people(p.People.Lowered, "roles assigned", "has the roles of the backup that were left to him")
+	people(p.People.Passwords, "password changed", "has his old password: if it was known to others, disable him")
+	people(p.People.Edited, "edited", "as in the backup")
+	people(p.People.Lost, "created", "lost: create him again")
 	for _, id := range p.Altered {
 		out = append(out, outcome{id, "denied", "its stored record was altered and is refused"})
 	}

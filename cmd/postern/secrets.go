@@ -40,7 +40,9 @@ the background. --status shows what has not moved yet.
 
 --finish drops the old peppers when nothing is left under them. With --force it drops them all the
 same: keys that were never used since the rotation stop working for good, and are named. What verifies
-the old audit entries stays. Old keys of the keyset are kept.
+the old audit entries stays. Sessions that were not used since, one-time codes from before and what is
+remembered of requests with an Idempotency-Key end with the old peppers. Old keys of the keyset are kept:
+certificates from a CA stay sealed with the key of their time until they are renewed.
 
 A secret that the configuration takes from an environment variable cannot be written: with --print its
 new value is printed instead, to be put where the variable comes from. No copy of an old file is left
@@ -209,7 +211,8 @@ func secretsStatus(ctx context.Context, g *globals, cfg *config.Config) (err err
 	inForce := registry.PepperInForce() == i.vault.NewestPepper()
 	if g.output == "json" {
 		return writeJSON(g.out, map[string]any{"newest_pepper": i.vault.NewestPepper(), "pepper_in_force": registry.PepperInForce(),
-			"keys": texts(u.Credentials), "tokens": texts(u.Tokens)})
+			"keys": texts(u.Credentials), "tokens": texts(u.Tokens), "users": texts(u.Users),
+			"sessions": u.Sessions, "one_time_codes": u.Codes, "requests": u.Requests})
 	}
 	state := "in force"
 	if !inForce {
@@ -217,7 +220,8 @@ func secretsStatus(ctx context.Context, g *globals, cfg *config.Config) (err err
 	}
 	fmt.Fprintf(g.err, "The newest pepper is version %d, %s.\n", i.vault.NewestPepper(), state)
 	return writeTable(g.out, []string{"STILL UNDER AN OLD PEPPER", "COUNT"}, [][]string{
-		{"keys", fmt.Sprint(len(u.Credentials))}, {"tokens", fmt.Sprint(len(u.Tokens))},
+		{"keys", fmt.Sprint(len(u.Credentials))}, {"tokens", fmt.Sprint(len(u.Tokens))}, {"users", fmt.Sprint(len(u.Users))},
+		{"sessions", fmt.Sprint(u.Sessions)}, {"one-time codes", fmt.Sprint(u.Codes)}, {"requests that may be sent again", fmt.Sprint(u.Requests)},
 	})
 }
 
@@ -289,6 +293,13 @@ func nothingLeft(ctx context.Context, g *globals, cfg *config.Config, i *install
 			next: "They move when they are next used. Rotate or revoke them, or drop the old peppers with --force: then these stop working for good."}
 	}
 	if err := registry.Reseal(ctx, nil); err != nil {
+		return err
+	}
+	if u.Sessions+u.Codes+u.Requests > 0 {
+		fmt.Fprintf(g.err, "Ended with the old peppers: %d sessions and %d one-time codes. Requests that would be recognised if they were sent again, and are not any more: %d.\n",
+			u.Sessions, u.Codes, u.Requests)
+	}
+	if err := registry.EndUnmoved(ctx); err != nil {
 		return err
 	}
 	for _, id := range left {

@@ -25,6 +25,8 @@ type Replay struct {
 type ReplayReader interface {
 	// Replay returns the record with this key, expired or not, or ErrNotFound.
 	Replay(ctx context.Context, key Digest) (Replay, error)
+	// CountReplays counts the records that end after one time, and not after the other.
+	CountReplays(ctx context.Context, after, until time.Time) (int, error)
 }
 
 // ReplayWriter is the part of Tx that remembers requests.

@@ -21,6 +21,9 @@ type PeopleReader interface {
 	Sessions(ctx context.Context, u UserID) ([]Session, error)
 	// LinkByDigest returns a one-time code's record, or ErrNotFound.
 	LinkByDigest(ctx context.Context, d Digest) (Link, error)
+	// AllSessions and AllLinks return everybody's, over or not.
+	AllSessions(ctx context.Context) ([]Session, error)
+	AllLinks(ctx context.Context) ([]Link, error)
 }
 
 // PeopleTx is the part of Tx about people. None of it is a change that the Directory needs.

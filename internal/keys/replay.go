@@ -15,10 +15,12 @@ type Replayed struct {
 	Denied    []CredentialID
 	Deleted   []CredentialID
 	Tokens    []TokenID // revoked again
+	People    ReplayedPeople
 
 	Lost    []CredentialID // generated after the backup, and not in it
 	Rotated []CredentialID // given a new secret, which is lost; the old one is in force again
 	Resumed []CredentialID // suspended in the backup and resumed later; they stay suspended
+	Edited  []CredentialID // as in the backup, perhaps with more rights than they had later
 	Altered []string       // ids whose stored record was altered behind our back, and is refused anyway
 	Others  map[string]int // how often anything else was done, by action; none of it was brought back
 }
@@ -47,6 +49,9 @@ func (r *Registry) Replay(ctx context.Context, a Actor, later []AuditEntry) (Rep
 		}
 	}
 	err := r.change(ctx, "put later denials into force", func(ctx context.Context, tx Tx) error {
+		if err := r.replayPeople(ctx, tx, a, p); err != nil {
+			return err
+		}
 		for _, id := range slices.Sorted(maps.Keys(p.tokens)) {
 			if err := r.replayToken(ctx, tx, a, p.tokens[id], p); err != nil {
 				return err
@@ -64,6 +69,7 @@ func (r *Registry) Replay(ctx context.Context, a Actor, later []AuditEntry) (Rep
 type replay struct {
 	Replayed
 	keys   map[CredentialID]keyDenials
+	people map[UserID]*personDenials
 	tokens map[TokenID]AuditEntry
 	lost   map[CredentialID]bool
 }
@@ -90,7 +96,7 @@ func weightOfDenial(action string) int {
 }
 
 func planReplay(later []AuditEntry) *replay {
-	p := &replay{keys: map[CredentialID]keyDenials{}, tokens: map[TokenID]AuditEntry{}, lost: map[CredentialID]bool{}}
+	p := &replay{keys: map[CredentialID]keyDenials{}, people: map[UserID]*personDenials{}, tokens: map[TokenID]AuditEntry{}, lost: map[CredentialID]bool{}}
 	p.Others = map[string]int{}
 	for _, e := range later {
 		id := CredentialID(e.Target)
@@ -117,10 +123,15 @@ func planReplay(later []AuditEntry) *replay {
 			p.lost[id] = true
 		case "token.revoked":
 			p.tokens[TokenID(e.Target)] = e
-		case "audit.exported", "secrets.rotated", "store.restored":
-			// These changed nothing that a backup holds.
+		case "key.edited":
+			p.Edited = append(p.Edited, id)
+		case "audit.exported", "secrets.rotated", "store.restored", "config.reloaded", "key.revealed",
+			"session.opened", "session.confirmed", "session.refused", "session.closed", "session.ended":
+			// These changed nothing that a restore keeps.
 		default:
-			p.Others[e.Action]++
+			if !p.person(e) {
+				p.Others[e.Action]++
+			}
 		}
 	}
 	for id := range p.lost {
@@ -131,10 +142,11 @@ func planReplay(later []AuditEntry) *replay {
 }
 
 func (p *replay) sorted() Replayed {
-	for _, ids := range []*[]CredentialID{&p.Revoked, &p.Suspended, &p.Denied, &p.Deleted, &p.Lost, &p.Rotated, &p.Resumed} {
+	for _, ids := range []*[]CredentialID{&p.Revoked, &p.Suspended, &p.Denied, &p.Deleted, &p.Lost, &p.Rotated, &p.Resumed, &p.Edited} {
 		slices.Sort(*ids)
 		*ids = slices.DeleteFunc(slices.Compact(*ids), func(id CredentialID) bool { return ids != &p.Lost && p.lost[id] })
 	}
+	p.People.sort()
 	slices.Sort(p.Tokens)
 	slices.Sort(p.Altered)
 	p.Tokens, p.Altered = slices.Compact(p.Tokens), slices.Compact(p.Altered)
@@ -158,20 +170,20 @@ func (r *Registry) replayKey(ctx context.Context, tx Tx, a Actor, e AuditEntry, 
 	switch e.Action {
 	case "key.suspended":
 		p.Suspended = append(p.Suspended, c.ID)
-		hold := Hold(e.Detail["hold"])
-		if c.Status != Active && !(c.Status == Suspended && hold.weight() > c.Hold.weight()) {
+		hold := holdOf(e)
+		if c.Status != Active && (c.Status != Suspended || c.Hold.weight() >= hold.weight()) {
 			return nil
 		}
 		c.Status, c.Hold = Suspended, hold
 	case "key.denied":
 		p.Denied = append(p.Denied, c.ID)
-		c.Status = Denied
+		c.Status, c.Hold = Denied, NoHold
 	case "key.revoked":
 		p.Revoked = append(p.Revoked, c.ID)
 		if c.Status == Revoked {
 			return nil
 		}
-		c.Status, c.RevokedAt, c.Hold = Revoked, e.Time.UTC().Truncate(time.Microsecond), NoHold
+		c.Status, c.Hold, c.RevokedAt = Revoked, NoHold, e.Time.UTC().Truncate(time.Microsecond)
 	case "key.deleted":
 		p.Deleted = append(p.Deleted, c.ID)
 		c.DeletedAt, c.Secrets = now, r.secretsOfDead(&c)
@@ -180,6 +192,15 @@ func (r *Registry) replayKey(ctx context.Context, tx Tx, a Actor, e AuditEntry, 
 		return err
 	}
 	return r.record(ctx, tx, a, string(c.Tenant), e.Action, string(c.ID), replayDetails(c.Name, e))
+}
+
+// holdOf is how much the word of the one weighs who suspended a key. Where the entry does not tell, it is
+// the word of the one who restores: who suspended the key may have had as much to say.
+func holdOf(e AuditEntry) Hold {
+	if h := Hold(e.Detail["hold"]); h != NoHold {
+		return h
+	}
+	return HoldProvider
 }
 
 func (r *Registry) replayToken(ctx context.Context, tx Tx, a Actor, e AuditEntry, p *replay) error {
@@ -212,9 +233,14 @@ func replayDetails(name string, e AuditEntry) map[string]string {
 		"first_by", string(e.Actor.Type)+":"+e.Actor.ID)
 }
 
-// RecordRestore notes in the provider's chain that the store was put back to an earlier state.
+// RecordRestore notes in the provider's chain that the store was put back to an earlier state. Every
+// session and one-time code ends: they may have ended, or been used, since.
 func (r *Registry) RecordRestore(ctx context.Context, a Actor, made time.Time, detail map[string]string) error {
 	return r.change(ctx, "record the restore", func(ctx context.Context, tx Tx) error {
+		ever := r.instant().AddDate(1000, 0, 0)
+		if err := tx.Forget(ctx, ever, ever, ever); err != nil {
+			return err
+		}
 		d := details("backup_of", endText(made))
 		maps.Copy(d, detail)
 		return r.record(ctx, tx, a, ProviderChain, "store.restored", "store", d)

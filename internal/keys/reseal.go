@@ -13,7 +13,8 @@ const resealedName = "resealed"
 const resealChunk = 200
 
 // Reseal makes anew, under the current pepper and keyset, what needs no text for it: the MACs of
-// credentials, tombstones and tokens, and sealed texts. What does not authenticate stays as it is: a
+// credentials, tombstones, tokens and people, and sealed texts. Sessions and one-time codes are left
+// out: their MACs tell which pepper their digests are under. What does not authenticate stays as it is: a
 // forged row gets no valid MAC by it. Nothing is done where it was done before. rest is called
 // between two transactions with the time that the last one took; nil for no pauses.
 func (r *Registry) Reseal(ctx context.Context, rest func(time.Duration)) error {
@@ -31,6 +32,9 @@ func (r *Registry) Reseal(ctx context.Context, rest func(time.Duration)) error {
 		}
 		if err := r.eachToken(ctx, func(t Token) error { return r.resealToken(ctx, t.ID) }); err != nil {
 			return r.failure("reseal tokens", err)
+		}
+		if err := r.resealUsers(ctx, rest); err != nil {
+			return err
 		}
 	}
 	return r.change(ctx, "note what was resealed", func(ctx context.Context, tx Tx) error {
@@ -159,6 +163,64 @@ func (r *Registry) resealToken(ctx context.Context, id TokenID) error {
 		r.vault.SealToken(&t)
 		return tx.PutToken(ctx, t)
 	})
+}
+
+// resealUsers makes people's MACs anew, a page at a time. Else nobody could sign in once the pepper is
+// dropped that his record was written under.
+func (r *Registry) resealUsers(ctx context.Context, rest func(time.Duration)) error {
+	f := UserFilter{Everywhere: true, Limit: resealChunk}
+	for {
+		page, err := r.store.Users(ctx, f)
+		if err != nil {
+			return r.failure("reseal users", err)
+		}
+		var stale []UserID
+		for i := range page.Items {
+			if r.staleUser(&page.Items[i]) {
+				stale = append(stale, page.Items[i].ID)
+			}
+		}
+		if len(stale) > 0 {
+			began := time.Now()
+			err := r.change(ctx, "reseal users", func(ctx context.Context, tx Tx) error {
+				for _, id := range stale {
+					if err := r.resealUser(ctx, tx, id); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+			if err != nil {
+				return err
+			}
+			if rest != nil {
+				rest(time.Since(began))
+			}
+		}
+		if f.Cursor = page.Next; f.Cursor == "" {
+			return nil
+		}
+	}
+}
+
+// staleUser tells whether an authentic person's MAC is not the current pepper's.
+func (r *Registry) staleUser(u *User) bool {
+	fresh := *u
+	r.vault.SealUser(&fresh)
+	return fresh.MAC != u.MAC && r.vault.UserIntact(u)
+}
+
+func (r *Registry) resealUser(ctx context.Context, tx Tx, id UserID) error {
+	u, err := tx.User(ctx, id)
+	if errors.Is(err, ErrNotFound) || err == nil && !r.staleUser(&u) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	u.Version++
+	r.vault.SealUser(&u)
+	return tx.PutUser(ctx, u)
 }
 
 // resealCanary seals the keyset's canary with the primary key.

@@ -12,8 +12,9 @@ import (
 // A pepper is replaced like this. A newer one in the file comes into force at the next start: the
 // canary moves, and each audit chain gets an entry under it. A digest can be made anew only from
 // the text, so each secret moves when it is next seen (Move); declared keys move at once. What needs
-// no text, the rows' MACs and sealed texts, is made anew in the background (Reseal). When nothing
-// is left under an old pepper it can be dropped.
+// no text, the rows' MACs and sealed texts, is made anew in the background (Reseal). Sessions move when
+// they are used; one-time codes, and what is remembered of requests, are found under every pepper and
+// soon end. When nothing is left under an old pepper it can be dropped.
 
 // Move says that a text whose digest was found under a superseded pepper has another under the
 // current one.
@@ -51,6 +52,17 @@ func (v *Vault) under(canary []byte) *Vault {
 	return &other
 }
 
+// newestFirst is the vault in which the newest pepper is the current one.
+func (v *Vault) newestFirst() *Vault {
+	newest := v.NewestPepper()
+	for _, p := range v.peppers {
+		if p.version == newest {
+			return v.under([]byte(p.canary))
+		}
+	}
+	return v
+}
+
 // Superseded tells whether the vault has peppers or keys beside those in force.
 func (v *Vault) Superseded() bool { return len(v.peppers) > 1 || v.sealers > 1 }
 
@@ -67,9 +79,19 @@ func (v *Vault) NewestPepper() uint32 {
 // PepperInForce is the version of the pepper that the registry writes under.
 func (r *Registry) PepperInForce() uint32 { return r.vault.PepperVersion() }
 
+// pepperSince is where the store remembers since when the pepper in force is.
+const pepperSince = "pepper_since"
+
 // recordPepper ends every chain with an entry under the pepper that comes into force. From then on
 // the old pepper, should somebody have it, lets nobody change what stands before.
 func (r *Registry) recordPepper(ctx context.Context, tx Tx) error {
+	since, err := r.instant().MarshalText()
+	if err != nil {
+		return err
+	}
+	if err := tx.PutMeta(ctx, pepperSince, since); err != nil {
+		return err
+	}
 	heads, err := tx.AuditHeads(ctx)
 	if err != nil {
 		return err
@@ -148,6 +170,13 @@ func (r *Registry) moveToken(ctx context.Context, id TokenID, text string) {
 type Unmoved struct {
 	Credentials []CredentialID // whose secrets still count, each once; sorted
 	Tokens      []TokenID
+
+	// These lose little by it. People are resealed in the background, sessions move when they are used
+	// and codes cannot; requests are remembered for a day.
+	Users    []UserID
+	Sessions int
+	Codes    int
+	Requests int // that were sent with an Idempotency-Key
 }
 
 // Unmoved looks through everything that is live: active, suspended and pending credentials and their
@@ -188,7 +217,112 @@ func (r *Registry) Unmoved(ctx context.Context) (Unmoved, error) {
 	if err != nil {
 		return Unmoved{}, r.failure("look for tokens under old peppers", err)
 	}
+	if err := r.unmovedPeople(ctx, &u); err != nil {
+		return Unmoved{}, r.failure("look for people under old peppers", err)
+	}
+	if u.Requests, err = r.unmovedRequests(ctx); err != nil {
+		return Unmoved{}, r.failure("look for requests under old peppers", err)
+	}
 	return u, nil
+}
+
+// unmovedPeople adds people, and the sessions and codes that still count.
+func (r *Registry) unmovedPeople(ctx context.Context, u *Unmoved) error {
+	newest := r.vault.newestFirst()
+	f := UserFilter{Everywhere: true, Limit: longestPage}
+	for {
+		page, err := r.store.Users(ctx, f)
+		if err != nil {
+			return err
+		}
+		for i := range page.Items {
+			fresh := page.Items[i]
+			if newest.SealUser(&fresh); fresh.MAC != page.Items[i].MAC && r.vault.UserIntact(&page.Items[i]) {
+				u.Users = append(u.Users, fresh.ID)
+			}
+		}
+		if f.Cursor = page.Next; f.Cursor == "" {
+			break
+		}
+	}
+	slices.Sort(u.Users)
+	sessions, links, err := newest.unmovedSignIns(ctx, r.store)
+	if err != nil {
+		return err
+	}
+	now := r.now()
+	u.Sessions = len(slices.DeleteFunc(sessions, func(s Session) bool { return !s.live(now) }))
+	u.Codes = len(slices.DeleteFunc(links, func(l Link) bool { return !now.Before(l.ExpiresAt) }))
+	return nil
+}
+
+// unmovedSignIns returns the authentic sessions and codes that are under another pepper than the current
+// one, as their digests then are too.
+func (v *Vault) unmovedSignIns(ctx context.Context, from Reader) ([]Session, []Link, error) {
+	sessions, err := from.AllSessions(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	links, err := from.AllLinks(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	sessions = slices.DeleteFunc(sessions, func(s Session) bool {
+		fresh := s
+		v.SealSession(&fresh)
+		return fresh.MAC == s.MAC || !v.SessionIntact(&s)
+	})
+	links = slices.DeleteFunc(links, func(l Link) bool {
+		fresh := l
+		v.SealLink(&fresh)
+		return fresh.MAC == l.MAC || !v.LinkIntact(&l)
+	})
+	return sessions, links, nil
+}
+
+// unmovedRequests counts what is remembered of requests from before the pepper in force, whose records
+// do not tell their pepper.
+func (r *Registry) unmovedRequests(ctx context.Context) (int, error) {
+	now := r.now()
+	until := now.Add(onceFor)
+	if r.vault.PepperVersion() == r.vault.NewestPepper() {
+		text, err := r.store.Meta(ctx, pepperSince)
+		if errors.Is(err, ErrNotFound) {
+			return 0, nil // there was no other pepper since there are requests
+		}
+		if err != nil {
+			return 0, err
+		}
+		if err := until.UnmarshalText(text); err != nil {
+			return 0, fmt.Errorf("read since when the pepper is in force: %w", err)
+		}
+		until = until.Add(onceFor)
+	} else {
+		until = until.Add(time.Minute) // clocks may differ a little
+	}
+	return r.store.CountReplays(ctx, now, until)
+}
+
+// EndUnmoved ends the sessions and codes that are under old peppers, which nobody can present any more
+// once those are dropped. What is forged stays, to be told as such.
+func (r *Registry) EndUnmoved(ctx context.Context) error {
+	return r.change(ctx, "end sessions under old peppers", func(ctx context.Context, tx Tx) error {
+		sessions, links, err := r.vault.unmovedSignIns(ctx, tx)
+		if err != nil {
+			return err
+		}
+		for _, s := range sessions {
+			if err := tx.DeleteSession(ctx, s.Digest); err != nil {
+				return err
+			}
+		}
+		for _, l := range links {
+			if err := tx.DeleteLinks(ctx, l.User); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 func (r *Registry) unmoved(c *Credential, newest uint32, now time.Time) bool {

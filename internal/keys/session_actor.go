@@ -40,7 +40,7 @@ func (r *Registry) SessionActor(ctx context.Context, text Secret, from Caller) (
 	if err != nil {
 		return Actor{}, Session{}, err
 	}
-	if r.now().Sub(s.SeenAt) >= sessionTouch {
+	if r.now().Sub(s.SeenAt) >= sessionTouch || s.Digest != r.vault.Digest(text.Reveal()) {
 		touched, err := r.touch(ctx, text)
 		var refusal *Refusal
 		switch {
@@ -87,14 +87,20 @@ func (r *Registry) liveSession(ctx context.Context, from Reader, text Secret) (S
 	return Session{}, noSession()
 }
 
-// touch notes that the session is in use. It reads it again within the transaction: a session that was
-// ended meanwhile must not come back.
+// touch notes that the session is in use, and moves it to the current pepper. It reads it again within
+// the transaction: a session that was ended meanwhile must not come back.
 func (r *Registry) touch(ctx context.Context, text Secret) (s Session, err error) {
 	err = r.change(ctx, "note the use of a session", func(ctx context.Context, tx Tx) error {
 		if s, err = r.liveSession(ctx, tx, text); err != nil {
 			return err
 		}
-		s.SeenAt = r.instant()
+		found := s.Digest
+		s.SeenAt, s.Digest = r.instant(), r.vault.Digest(text.Reveal())
+		if s.Digest != found {
+			if err := tx.DeleteSession(ctx, found); err != nil {
+				return err
+			}
+		}
 		r.vault.SealSession(&s)
 		return tx.PutSession(ctx, s)
 	})

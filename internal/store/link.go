@@ -20,20 +20,37 @@ type linkRow struct {
 	MAC       []byte `bun:"mac"`
 }
 
-// LinkByDigest implements keys.PeopleReader. A row whose MAC has another length is one that does not
-// authenticate.
+// link never fails: one whose digest or MAC has another length does not authenticate.
+func (row *linkRow) link() keys.Link {
+	l := keys.Link{
+		User: keys.UserID(row.UserID), CreatedBy: row.CreatedBy, CreatedAt: instant(row.CreatedAt), ExpiresAt: instant(row.ExpiresAt),
+	}
+	if len(row.Digest) == len(l.Digest) && len(row.MAC) == len(l.MAC) {
+		l.Digest, l.MAC = keys.Digest(row.Digest), keys.RowMAC(row.MAC)
+	}
+	return l
+}
+
+// LinkByDigest implements keys.PeopleReader.
 func (r *reader) LinkByDigest(ctx context.Context, d keys.Digest) (keys.Link, error) {
 	var row linkRow
 	if err := r.db.NewSelect().Model(&row).Where("digest = ?", d[:]).Scan(ctx); err != nil {
 		return keys.Link{}, r.fail(ctx, "read one-time code", err)
 	}
-	l := keys.Link{
-		Digest: d, User: keys.UserID(row.UserID), CreatedBy: row.CreatedBy, CreatedAt: instant(row.CreatedAt), ExpiresAt: instant(row.ExpiresAt),
+	return row.link(), nil
+}
+
+// AllLinks implements keys.PeopleReader.
+func (r *reader) AllLinks(ctx context.Context) ([]keys.Link, error) {
+	var rows []linkRow
+	if err := r.db.NewSelect().Model(&rows).Order("user_id").Scan(ctx); err != nil {
+		return nil, r.fail(ctx, "list one-time codes", err)
 	}
-	if len(row.MAC) == len(l.MAC) {
-		l.MAC = keys.RowMAC(row.MAC)
+	list := make([]keys.Link, len(rows))
+	for i := range rows {
+		list[i] = rows[i].link()
 	}
-	return l, nil
+	return list, nil
 }
 
 // PutLink implements keys.PeopleTx.

@@ -37,6 +37,12 @@ func (r *reader) Replay(ctx context.Context, key keys.Digest) (keys.Replay, erro
 	return p, nil
 }
 
+// CountReplays implements keys.ReplayReader.
+func (r *reader) CountReplays(ctx context.Context, after, until time.Time) (int, error) {
+	n, err := r.db.NewSelect().Model((*replayRow)(nil)).Where("expires_at > ?", micros(after)).Where("expires_at <= ?", micros(until)).Count(ctx)
+	return int(n), r.fail(ctx, "count replays", err)
+}
+
 // PutReplay implements keys.ReplayWriter.
 func (t *transaction) PutReplay(ctx context.Context, p keys.Replay, now time.Time) error {
 	const doing = "write replay"

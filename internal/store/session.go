@@ -65,6 +65,19 @@ func (r *reader) Sessions(ctx context.Context, u keys.UserID) ([]keys.Session, e
 	return list, nil
 }
 
+// AllSessions implements keys.PeopleReader.
+func (r *reader) AllSessions(ctx context.Context) ([]keys.Session, error) {
+	var rows []sessionRow
+	if err := r.db.NewSelect().Model(&rows).Order("created_at", "id").Scan(ctx); err != nil {
+		return nil, r.fail(ctx, "list all sessions", err)
+	}
+	list := make([]keys.Session, len(rows))
+	for i := range rows {
+		list[i] = rows[i].session()
+	}
+	return list, nil
+}
+
 // PutSession implements keys.PeopleTx.
 func (t *transaction) PutSession(ctx context.Context, s keys.Session) error {
 	doing := fmt.Sprintf("write session %q", s.ID)
