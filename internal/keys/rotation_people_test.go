@@ -78,8 +78,10 @@ func TestRotationKeepsPeople(t *testing.T) {
 	if g := generate(n); !g.Replayed || g.Credential.ID != first.Credential.ID {
 		t.Error("a request that is sent again after the rotation took effect twice")
 	}
-	if !alive(n, used) || !alive(n, used) {
-		t.Error("a session did not outlive the rotation")
+	for range 2 { // the first look may move it, the second finds what was moved
+		if !alive(n, used) {
+			t.Error("a session did not outlive the rotation")
+		}
 	}
 	if err := n.registry.Reseal(t.Context(), nil); err != nil {
 		t.Fatal(err)
