@@ -16,6 +16,11 @@ type Backend string
 
 func (b *Backend) decode(d *decoder, n *node, p path) {
 	if n.kind == mapping {
+		for _, e := range n.entries {
+			if e.key != "addrs" {
+				d.mask(e.value) // a password is among them
+			}
+		}
 		d.problem(n.at, p, "a shared limiter is not available in this version", "write local")
 		return
 	}

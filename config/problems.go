@@ -86,8 +86,8 @@ func (w Warning) String() string { return Problem(w).String() }
 const maxProblems = 1000
 
 // secretShaped finds what is a secret wherever it stands: a key, client secret or admin token of
-// any prefix, and a URL's user and password.
-var secretShaped = regexp.MustCompile(`[a-z][a-z0-9]{1,10}_(?:live_|test_)?[0-9A-Za-z]{12}_[0-9A-Za-z]{40,}|://[^/@\s"]+@`)
+// any prefix, a URL's user and password, and a private key where its file should be named.
+var secretShaped = regexp.MustCompile(`[a-z][a-z0-9]{1,10}_(?:live_|test_)?[0-9A-Za-z]{12}_[0-9A-Za-z]{40,}|://[^/@\s"]+@|-----BEGIN[^"]*`)
 
 // report collects problems and warnings while a configuration is read.
 type report struct {

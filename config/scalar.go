@@ -136,6 +136,7 @@ func (d *decoder) accept(err error, p path, n *node) {
 
 // show quotes a value for a message, and only so much of it as helps.
 func show(s string) string {
+	s = secretShaped.ReplaceAllString(s, masked)
 	if r := []rune(s); len(r) > 60 {
 		s = string(r[:60]) + "…"
 	}

@@ -116,7 +116,7 @@ func replaceFile(path string, text []byte) (err error) {
 		}
 	}()
 	_, err = tmp.Write(text)
-	if err := errors.Join(err, keepOwner(tmp.Name(), path), tmp.Sync(), tmp.Close()); err != nil {
+	if err := errors.Join(err, keepOwner(tmp, path), tmp.Sync(), tmp.Close()); err != nil {
 		return fmt.Errorf("replace %s: %w", path, err)
 	}
 	if err := os.Rename(tmp.Name(), path); err != nil {
@@ -126,8 +126,9 @@ func replaceFile(path string, text []byte) (err error) {
 }
 
 // keepOwner gives a new file the owner of the one whose place it takes, or else of the folder: a
-// command that root types must not take a file away from the gateway's own user.
-func keepOwner(path, place string) error {
+// command that root types must not take a file away from the gateway's own user. It works on the open
+// file: what stands at its path by now, that user may have put there.
+func keepOwner(f *os.File, place string) error {
 	if os.Geteuid() != 0 {
 		return nil
 	}
@@ -139,7 +140,7 @@ func keepOwner(path, place string) error {
 		return err
 	}
 	if of, ok := info.Sys().(*syscall.Stat_t); ok {
-		return os.Chown(path, int(of.Uid), int(of.Gid))
+		return f.Chown(int(of.Uid), int(of.Gid))
 	}
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 
 	"postern/config"
 	"postern/internal/keys"
@@ -264,11 +265,20 @@ func (r *restoration) place(target string, there bool) error {
 	if r.staged() == "" {
 		return nil
 	}
-	if err := keepOwner(r.staged(), target); err != nil {
+	if err := giveTo(r.staged(), target); err != nil {
 		return fmt.Errorf("let the database belong to its owner: %w", err)
 	}
 	if err := os.Rename(r.staged(), target); err != nil {
 		return fmt.Errorf("put the backup into place: %w", err)
 	}
 	return syncDir(filepath.Dir(target))
+}
+
+// giveTo is keepOwner for a file that is not open.
+func giveTo(path, place string) error {
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW, 0)
+	if err != nil {
+		return err
+	}
+	return errors.Join(keepOwner(f, place), f.Close())
 }

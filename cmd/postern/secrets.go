@@ -317,12 +317,9 @@ func lockSecrets(cfg *config.Config) (release func(), err error) {
 		return nil, err
 	}
 	path := filepath.Join(string(cfg.DataDir), "secrets.lock")
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	f, err := openLock(path)
 	if err != nil {
 		return nil, fmt.Errorf("lock the secrets: %w", err)
-	}
-	if err := keepOwner(path, string(cfg.DataDir)); err != nil {
-		return nil, errors.Join(fmt.Errorf("lock the secrets: %w", err), f.Close())
 	}
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		f.Close()

@@ -2,6 +2,7 @@ package keys
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 )
@@ -18,7 +19,8 @@ type ExportedChain struct {
 }
 
 // ExportAudit prepares an export of a chain ("" for the actor's own). The export is itself an audit
-// entry, written before the first byte is handed out, and the last entry that is exported.
+// entry, written before the first byte is handed out, and the last entry that is exported. Refusals:
+// permission_denied, not_found for a chain that is no tenant's, and the store's.
 func (r *Registry) ExportAudit(ctx context.Context, a Actor, chain, format string) (*ExportedChain, error) {
 	chain, err := r.namedChain(ctx, a, AuditExport, chain)
 	if err != nil {
@@ -29,6 +31,11 @@ func (r *Registry) ExportAudit(ctx context.Context, a Actor, chain, format strin
 		last, err := tx.AuditHead(ctx, chain)
 		if err != nil {
 			return err
+		}
+		if last.Seq == 0 {
+			if err := r.chainOwner(ctx, tx, chain); err != nil {
+				return err
+			}
 		}
 		trail := auditTrail{registry: r, tx: tx}
 		if err := trail.record(ctx, a, chain, "audit.exported", chain,
@@ -45,6 +52,19 @@ func (r *Registry) ExportAudit(ctx context.Context, a Actor, chain, format strin
 	return &ExportedChain{Head: head, Each: func(ctx context.Context, visit func(*AuditEntry) error) error {
 		return r.eachEntry(ctx, head, visit)
 	}}, nil
+}
+
+// chainOwner refuses a chain that belongs to nobody: the note of its export would begin it, and it could
+// never be taken away again.
+func (r *Registry) chainOwner(ctx context.Context, tx Tx, chain string) error {
+	if chain == ProviderChain {
+		return nil
+	}
+	_, err := tx.Tenant(ctx, TenantID(chain))
+	if errors.Is(err, ErrNotFound) {
+		return absent("audit chain", chain)
+	}
+	return err
 }
 
 // eachEntry visits the entries of a chain up to a head.

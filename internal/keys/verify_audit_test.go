@@ -3,6 +3,7 @@ package keys
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -360,6 +361,28 @@ func TestExportEndsWhereItBegan(t *testing.T) {
 	}
 	h.tamper(func([]AuditEntry) []AuditEntry { return nil })
 	if err := x.Each(t.Context(), func(*AuditEntry) error { t.Error("an entry of an empty chain"); return nil }); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestExportBeginsNoChain: the note of an export stands in the chain, which must be somebody's.
+func TestExportBeginsNoChain(t *testing.T) {
+	h := audited(t)
+	before, err := h.registry.AuditChains(t.Context(), operator())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"nobody", "../..", "Default", "x\x1b[2J", "provider "} {
+		_, err := h.registry.ExportAudit(t.Context(), operator(), name, "jsonl")
+		if r := (*Refusal)(nil); !errors.As(err, &r) || r.Code != NotFoundHere {
+			t.Errorf("%q: got %v, want %s", name, err, NotFoundHere)
+		}
+	}
+	after, err := h.registry.AuditChains(t.Context(), operator())
+	if err != nil || len(after) != len(before) {
+		t.Errorf("the chains are now %+v, %v", after, err)
+	}
+	if _, err := h.registry.ExportAudit(t.Context(), operator(), ProviderChain, "jsonl"); err != nil {
 		t.Error(err)
 	}
 }
