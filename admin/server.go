@@ -168,7 +168,7 @@ func (s *server) nowhere(w http.ResponseWriter, r *http.Request) {
 	p := &problem{code: notFound, detail: "There is nothing at this path.", hint: "/openapi.json lists what is here."}
 	if s.Registry == nil && (r.URL.Path == "/v1" || strings.HasPrefix(r.URL.Path, "/v1/")) {
 		p.detail = "Keys are declared in the file; there is no admin API with store: none."
-		p.hint = "Edit the file and restart, or set store: sqlite:postern.db."
+		p.hint = "Edit the file, which is then read again, or set store: sqlite:postern.db and restart."
 	}
 	writeProblem(w, r, p)
 }

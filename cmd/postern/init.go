@@ -114,6 +114,7 @@ func initNew(ctx context.Context, g *globals, upstream string) error {
 
 // initialise makes the secrets, the database and the profile, as far as they are missing.
 func initialise(ctx context.Context, g *globals, cfg *config.Config) (err error) {
+	_, fresh := os.Stat(cfg.Store.SQLite)
 	if err := makeSecrets(cfg); err != nil {
 		return err
 	}
@@ -143,7 +144,11 @@ func initialise(ctx context.Context, g *globals, cfg *config.Config) (err error)
 	if err := writeProfile(cfg, made.Secret); err != nil {
 		return err
 	}
-	fmt.Fprintf(g.err, "Made the secrets, the database in %s, and an operator's admin token (kept in %s):\n", cfg.DataDir, path)
+	if errors.Is(fresh, os.ErrNotExist) {
+		fmt.Fprintf(g.err, "Made the secrets, the database in %s, and an operator's admin token (kept in %s):\n", cfg.DataDir, path)
+	} else { // as after a restore
+		fmt.Fprintf(g.err, "The database in %s was there already. Made an operator's admin token (kept in %s):\n", cfg.DataDir, path)
+	}
 	fmt.Fprintf(g.out, "%s\n", made.Secret.Reveal())
 	return firstSignIn(ctx, g, cfg, registry, "")
 }

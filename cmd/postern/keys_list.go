@@ -15,7 +15,7 @@ func newKeysList(g *globals) *cobra.Command {
 	f := c.Flags()
 	filter := newKeyFilter(c)
 	f.StringVar(&sort, "sort", "-created_at", "created_at, name, expires_at or updated_at; with - before it downwards")
-	f.IntVar(&limit, "limit", 0, "at most so many (default: all)")
+	f.IntVar(&limit, "limit", 0, "at most so many; 0 for all")
 	c.RunE = func(cmd *cobra.Command, _ []string) error {
 		query := filter.query()
 		query.Set("sort", sort) // people look for what is new; the API's own default is the oldest first

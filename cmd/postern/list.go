@@ -19,6 +19,9 @@ func listAll[T any](cmd *cobra.Command, g *globals, c *client, path string, quer
 
 // listPages is listAll with a page size; 0 for a list that comes as a whole and takes no parameters.
 func listPages[T any](cmd *cobra.Command, g *globals, c *client, path string, query url.Values, limit, pageSize int, headings []string, row func(T) []string) error {
+	if limit < 0 {
+		return usageError("--limit %d: it is 1 or more, or 0 for all", limit)
+	}
 	items := []json.RawMessage{}
 	for {
 		if pageSize > 0 {

@@ -28,7 +28,7 @@ func lockDataDir(dir string) (*os.File, error) {
 		f.Close()
 		if errors.Is(err, unix.EWOULDBLOCK) {
 			return nil, &failure{code: exitFailed, err: fmt.Errorf("another gateway is running on %s", dir),
-				next: "Stop it first, or give this one a data_dir of its own."}
+				next: "Stop it first. Each gateway needs a data_dir of its own."}
 		}
 		return nil, fmt.Errorf("lock %s: %w", path, err)
 	}

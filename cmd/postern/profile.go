@@ -80,7 +80,7 @@ func (l local) token() (string, error) {
 	if err != nil {
 		if errors.Is(err, os.ErrNotExist) && l.cfg.Store.None() {
 			return "", &failure{code: exitUsage, err: errors.New("with store: none there is no admin API"),
-				next: "Edit the declared keys in the configuration and restart the gateway."}
+				next: "Edit the declared keys in the configuration; a running gateway takes the change over within seconds."}
 		}
 		return "", fmt.Errorf("read profile: %w", err)
 	}

@@ -306,7 +306,7 @@ func nothingLeft(ctx context.Context, g *globals, cfg *config.Config, i *install
 		fmt.Fprintln(g.out, id)
 	}
 	if len(left) > 0 {
-		fmt.Fprintf(g.err, "These %d keys and tokens stop working for good.\n", len(left))
+		fmt.Fprintf(g.err, "These %d keys and tokens stop working for good. Lists go on showing them as active, so revoke them too.\n", len(left))
 	}
 	return nil
 }
