@@ -154,11 +154,6 @@ func (r *reader) filter(q *bun.SelectQuery, f keys.CredentialFilter) {
 		q.Where("created_at <= ?", since).
 			Where("NOT EXISTS (SELECT 1 FROM last_used AS u WHERE u.credential = id AND u.used_at > ?)", since)
 	}
-	if !f.UnusedSince.IsZero() {
-		since := micros(f.UnusedSince)
-		q.Where("created_at <= ?", since).
-			Where("NOT EXISTS (SELECT 1 FROM last_used AS u WHERE u.credential = id AND u.used_at > ?)", since)
-	}
 	switch f.Managed {
 	case keys.ManagedByFile:
 		q.Where("managed = 1")
