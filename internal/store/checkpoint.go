@@ -49,6 +49,7 @@ func (s *Store) SaveCheckpoint(ctx context.Context, c keys.Checkpoint) error {
 		if err != nil {
 			return s.fail(ctx, doing, err)
 		}
+		s.index.take(ctx, s.pool, uses)
 	}
 	return nil
 }

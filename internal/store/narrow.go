@@ -17,7 +17,7 @@ const mostNarrowed = 2500
 // selects few: what else the filter asks for is looked at afterwards. The databases' own planners do
 // not know which part that is.
 func (r *reader) narrow(ctx context.Context, f keys.CredentialFilter) (ids []keys.CredentialID, few bool, err error) {
-	what := sought{text: fold(f.Search)}
+	what := sought{text: fold(f.Search), unusedSince: unusedSince(f.UnusedSince)}
 	if f.API != "" {
 		what.apis = apisColumn([]keys.APIName{f.API})
 	}

@@ -9,12 +9,13 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"postern/internal/keys"
 )
 
-// searchIndex holds in memory, of each live credential, what a search looks at and which APIs it has:
-// about 130 bytes of each. It is read from the database at the first search, or by Store.WarmSearch,
+// searchIndex holds in memory, of each live credential, what a search looks at, which APIs it has and
+// about when it was last used: about 140 bytes of each. It is read from the database at the first search, or by Store.WarmSearch,
 // which takes seconds for a million, and brought up to date before each further one.
 //
 // Tried before: a scan by the database takes seconds for a million rows; an index of every three
@@ -28,10 +29,20 @@ type searchIndex struct {
 	// By slot, in the order of entry. A slot whose owner is noOwner is empty: its credential moved to
 	// another one, or is gone.
 	ids    []keys.CredentialID
-	starts []int   // where its text begins in texts
-	owners []int32 // which of the words its owner's name is
-	apis   []int32 // which of the words its APIs are
+	starts []int    // where its text begins in texts
+	owners []int32  // which of the words its owner's name is
+	apis   []int32  // which of the words its APIs are
+	since  []uint32 // see secondsOf: when it was made or last used, whichever is later, as far as is known here
 	empty  int
+
+	// Last uses are no part of the change feed: checkpoints hand them over.
+	fed      atomic.Bool // from before last_used was read on
+	usesRead bool
+	feed     struct {
+		sync.Mutex
+		uses []keys.LastUse
+		lost bool // there were too many: last_used has to be read again
+	}
 
 	texts []byte // of each slot: folded name, line break, folded id, line break
 	words []string
@@ -44,6 +55,8 @@ const noOwner = -1
 type sought struct {
 	text string // folded part of a name, id or owner's name
 	apis string // part of the APIs' column
+
+	unusedSince uint32 // neither made nor used after this second; 0 for any
 }
 
 // find returns the ids of the credentials that are looked for, if they are at most so many.
@@ -53,10 +66,15 @@ func (x *searchIndex) find(ctx context.Context, db *sql.DB, what sought, most in
 	if err := x.refresh(ctx, db); err != nil {
 		return nil, false, err
 	}
+	if what.unusedSince > 0 {
+		if err := x.readUses(ctx, db); err != nil {
+			return nil, false, err
+		}
+	}
 	ids = []keys.CredentialID{}
 	hasText, hasAPI := x.having(what.text), x.having(what.apis)
 	take := func(slot int) bool {
-		if x.owners[slot] != noOwner && hasAPI[x.apis[slot]] {
+		if x.owners[slot] != noOwner && hasAPI[x.apis[slot]] && (what.unusedSince == 0 || x.since[slot] <= what.unusedSince) {
 			ids = append(ids, x.ids[slot])
 		}
 		return len(ids) <= most
@@ -102,7 +120,7 @@ func (x *searchIndex) end(slot int) int {
 
 // refresh takes in what changed since the last time.
 func (x *searchIndex) refresh(ctx context.Context, db *sql.DB) error {
-	rows, err := db.QueryContext(ctx, "SELECT change_seq, deleted, id, name_key, owner_key, apis FROM credentials WHERE change_seq > "+
+	rows, err := db.QueryContext(ctx, "SELECT change_seq, deleted, id, name_key, owner_key, apis, created_at FROM credentials WHERE change_seq > "+
 		strconv.FormatInt(int64(x.seq), 10)+" ORDER BY change_seq")
 	if err != nil {
 		return err
@@ -113,12 +131,13 @@ func (x *searchIndex) refresh(ctx context.Context, db *sql.DB) error {
 		var deleted int
 		var id keys.CredentialID
 		var name, owner, apis sql.RawBytes
-		if err := rows.Scan(&seq, &deleted, &id, &name, &owner, &apis); err != nil {
+		var created int64
+		if err := rows.Scan(&seq, &deleted, &id, &name, &owner, &apis, &created); err != nil {
 			return err
 		}
-		x.remove(id)
+		since := max(secondsOf(created), x.remove(id))
 		if deleted == 0 {
-			x.add(id, name, owner, apis)
+			x.add(id, name, owner, apis, since)
 		}
 		x.seq = seq // one by one: a refresh that is interrupted goes on from here
 	}
@@ -129,13 +148,14 @@ func (x *searchIndex) refresh(ctx context.Context, db *sql.DB) error {
 	return nil
 }
 
-func (x *searchIndex) add(id keys.CredentialID, name, owner, apis []byte) {
+func (x *searchIndex) add(id keys.CredentialID, name, owner, apis []byte, since uint32) {
 	if x.slots == nil {
 		x.slots, x.known = map[keys.CredentialID]int32{}, map[string]int32{}
 	}
 	x.slots[id] = int32(len(x.ids))
 	x.ids, x.starts = append(x.ids, id), append(x.starts, len(x.texts))
 	x.owners, x.apis = append(x.owners, x.word(owner)), append(x.apis, x.word(apis))
+	x.since = append(x.since, since)
 	x.texts = append(append(x.texts, name...), '\n')
 	x.texts = append(append(x.texts, strings.ToLower(string(id))...), '\n')
 }
@@ -151,12 +171,16 @@ func (x *searchIndex) word(b []byte) int32 {
 	return place
 }
 
-func (x *searchIndex) remove(id keys.CredentialID) {
-	if slot, there := x.slots[id]; there {
-		x.owners[slot] = noOwner
-		x.empty++
-		delete(x.slots, id)
+// remove returns what was known of the credential's last use.
+func (x *searchIndex) remove(id keys.CredentialID) (since uint32) {
+	slot, there := x.slots[id]
+	if !there {
+		return 0
 	}
+	x.owners[slot] = noOwner
+	x.empty++
+	delete(x.slots, id)
+	return x.since[slot]
 }
 
 // compact writes the index anew when most of its slots are empty.
@@ -170,9 +194,9 @@ func (x *searchIndex) compact() {
 			continue
 		}
 		name := x.texts[x.starts[slot] : x.end(slot)-len(id)-2]
-		fresh.add(id, name, []byte(x.words[x.owners[slot]]), []byte(x.words[x.apis[slot]]))
+		fresh.add(id, name, []byte(x.words[x.owners[slot]]), []byte(x.words[x.apis[slot]]), x.since[slot])
 	}
-	x.slots, x.ids, x.starts, x.owners, x.apis, x.empty = fresh.slots, fresh.ids, fresh.starts, fresh.owners, fresh.apis, 0
+	x.slots, x.ids, x.starts, x.owners, x.apis, x.since, x.empty = fresh.slots, fresh.ids, fresh.starts, fresh.owners, fresh.apis, fresh.since, 0
 	x.texts, x.words, x.known = slices.Clip(fresh.texts), fresh.words, fresh.known
 }
 
@@ -181,5 +205,9 @@ func (s *Store) WarmSearch(ctx context.Context) error {
 	x := s.index
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	return s.fail(ctx, "read what is searched", x.refresh(ctx, s.pool))
+	err := x.refresh(ctx, s.pool)
+	if err == nil {
+		err = x.readUses(ctx, s.pool)
+	}
+	return s.fail(ctx, "read what is searched", err)
 }
