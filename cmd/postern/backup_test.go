@@ -137,6 +137,25 @@ func TestDamagedBackupsAreRefused(t *testing.T) {
 		t.Errorf("a part got out of the folder: %v", err)
 	}
 	s.must("restore", "good.tar")
+
+	// What a whole one says does not drive the terminal.
+	var m manifest
+	if err := json.Unmarshal(parts[0].text, &m); err != nil {
+		t.Fatal(err)
+	}
+	m.Postern, m.Audit[0].Chain = "1\x1b[2J", "default\x1b[2J"
+	text, err := json.Marshal(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	parts[0].text = text
+	if err := os.WriteFile(s.path("loud.tar"), retar(t, parts), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, messages, err := s.try("restore", "--force", "loud.tar")
+	if err != nil || strings.Contains(messages, "\x1b") {
+		t.Errorf("it says %q, %v", messages, err)
+	}
 }
 
 // holes makes a bundle of a few KiB whose database unpacks to a GiB of zeros with the sum that its

@@ -14,12 +14,12 @@ import (
 func (r *restoration) report() error {
 	m := r.manifest
 	unknown := r.unknown()
-	fmt.Fprintf(r.g.err, "Restored the state of %s (change %d), made by version %s.\n", m.CreatedAt.Format(time.RFC3339), m.ChangeSeq, m.Postern)
+	fmt.Fprintf(r.g.err, "Restored the state of %s (change %d), made by version %s.\n", m.CreatedAt.Format(time.RFC3339), m.ChangeSeq, printable(m.Postern))
 	if r.replaced != "" {
 		fmt.Fprintf(r.g.err, "What was there before is kept as %s.\n", r.replaced)
 	}
 	for _, w := range r.warnings {
-		fmt.Fprintln(r.g.err, w)
+		fmt.Fprintln(r.g.err, printable(w))
 	}
 	if !r.cfg.Store.None() {
 		fmt.Fprintln(r.g.err, "Everybody has to sign in again, and one-time codes of before do not work.")
@@ -27,10 +27,10 @@ func (r *restoration) report() error {
 	if len(unknown) > 0 {
 		fmt.Fprintf(r.g.err, "Not known: what was revoked, suspended, disabled, lowered or deleted after %s in %s. Such keys, tokens and people can do again what they could.\n"+
 			"  Look through an export of the audit trail, if there is one, and revoke them; or restore again with --audit-export.\n",
-			m.CreatedAt.Format(time.RFC3339), strings.Join(unknown, ", "))
+			m.CreatedAt.Format(time.RFC3339), printable(strings.Join(unknown, ", ")))
 	}
 	for _, action := range slices.Sorted(maps.Keys(r.replayed.Others)) {
-		fmt.Fprintf(r.g.err, "Not brought back: %s, done %d times after the backup.\n", action, r.replayed.Others[action])
+		fmt.Fprintf(r.g.err, "Not brought back: %s, done %d times after the backup.\n", printable(action), r.replayed.Others[action])
 	}
 	outcomes := r.outcomes()
 	if r.g.output == "json" {

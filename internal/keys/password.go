@@ -33,7 +33,7 @@ const (
 	longestPassword  = 200
 )
 
-// How many passwords may be checked or wait for it: each that is checked takes 19 MiB. One network gets
+// How many passwords may be checked or wait for it: each that is checked takes 19 MiB. One site gets
 // a small share, so that nobody can keep everybody else from signing in.
 const (
 	passwordQueue = 64
@@ -66,7 +66,7 @@ func newPasswords() *passwords {
 // enter waits for a turn, first come, first served; errBusy when too many wait already, in all or of
 // the client's network, or the context's error.
 func (p *passwords) enter(ctx context.Context, client netip.Addr) (leave func(), err error) {
-	network := ClientNetwork(client)
+	network := site(client)
 	if !p.join(network) {
 		return nil, errBusy
 	}
@@ -80,6 +80,17 @@ func (p *passwords) enter(ctx context.Context, client netip.Addr) (leave func(),
 		p.part(network)
 		return nil, ctx.Err()
 	}
+}
+
+// site is what has one share of the line: an IPv4 address, or the /48 that a single customer can have
+// (RFC 6177), who has 65,536 of the networks that failures are counted by and could fill the line with
+// a few of them.
+func site(client netip.Addr) netip.Addr {
+	network := ClientNetwork(client)
+	if p, err := network.Prefix(48); err == nil && network.Is6() {
+		return p.Addr()
+	}
+	return network
 }
 
 func (p *passwords) join(network netip.Addr) bool {

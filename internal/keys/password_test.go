@@ -3,6 +3,7 @@ package keys
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"runtime"
 	"strings"
@@ -134,5 +135,23 @@ func TestTriesAreBounded(t *testing.T) {
 	}
 	if len(tries.pairs) > mostTried || len(tries.accounts) > mostTried {
 		t.Errorf("%d pairs and %d accounts are kept", len(tries.pairs), len(tries.accounts))
+	}
+}
+
+// TestOneSiteHasOneShare: who has a /48 of IPv6 has one share of the line, not one for each /64.
+func TestOneSiteHasOneShare(t *testing.T) {
+	p := newPasswords()
+	for i := range networkShare {
+		if !p.join(site(netip.MustParseAddr(fmt.Sprintf("2001:db8:1:%x::1", i)))) {
+			t.Fatalf("place %d is refused", i)
+		}
+	}
+	if p.join(site(netip.MustParseAddr("2001:db8:1:ffff::1"))) {
+		t.Error("another /64 of the same site gets a place of its own")
+	}
+	for _, other := range []string{"2001:db8:2::1", "192.0.2.1", "192.0.2.2", "::ffff:192.0.2.3"} {
+		if !p.join(site(netip.MustParseAddr(other))) {
+			t.Errorf("%s finds no place", other)
+		}
 	}
 }
