@@ -100,7 +100,7 @@ func demo(ctx context.Context, g *globals, dir string, asJSON, kept bool) error 
 		return err
 	}
 	facts.UpstreamURL = "http://" + upstream.Addr().String()
-	lock, err := lockDataDir(string(cfg.DataDir))
+	lock, err := lockForGateway(string(cfg.DataDir))
 	if err != nil {
 		return err
 	}

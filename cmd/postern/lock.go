@@ -13,8 +13,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// lockForGateway is lockDataDir for a gateway, which reload finds by the process that the file names.
+func lockForGateway(dir string) (*os.File, error) {
+	f, err := lockDataDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := writeAt(f, strconv.Itoa(os.Getpid())+"\n"); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("write %s: %w", f.Name(), err)
+	}
+	return f, nil
+}
+
 // lockDataDir keeps a second gateway out of the same data folder: two would count the same limits
-// apart. The kernel lets go of the lock when the process ends, however it ends.
+// apart. The kernel lets go of the lock when the process ends, however it ends. The file names nobody.
 func lockDataDir(dir string) (*os.File, error) {
 	if err := makeDataDir(dir); err != nil {
 		return nil, err
@@ -32,9 +45,9 @@ func lockDataDir(dir string) (*os.File, error) {
 		}
 		return nil, fmt.Errorf("lock %s: %w", path, err)
 	}
-	if err := errors.Join(f.Truncate(0), writeAt(f, strconv.Itoa(os.Getpid())+"\n")); err != nil {
+	if err := f.Truncate(0); err != nil {
 		f.Close()
-		return nil, fmt.Errorf("write %s: %w", path, err)
+		return nil, fmt.Errorf("empty %s: %w", path, err)
 	}
 	return f, nil
 }

@@ -31,7 +31,7 @@ The configuration is read again when its file changes, on SIGHUP, and by postern
 			}
 			signals, giveBack := hangups()
 			defer giveBack()
-			lock, err := lockDataDir(string(cfg.DataDir))
+			lock, err := lockForGateway(string(cfg.DataDir))
 			if err != nil {
 				return err
 			}

@@ -23,6 +23,7 @@ type Actor struct {
 	Tenant      TenantID // "" for the provider: everything in every tenant
 	User        UserID   // the person who acts; "" for what owns nothing, such as most tokens
 	UserName    string   // what that person is called
+	Lent        bool     // a token that acts as User and was made by somebody else, who must see no secret of his
 	Permissions PermissionSet
 	LendsReveal bool      // a token whose roles have keys.reveal.tenant: not for itself, but it may give them to people
 	Confirmed   time.Time // when the person last proved who he is; zero where nobody can, as for tokens

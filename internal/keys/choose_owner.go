@@ -9,7 +9,8 @@ import "fmt"
 func (r *Registry) chooseOwner(wrong *fieldErrors, a Actor, asked *OwnerInput, usual OwnerType, t Tenant) (Owner, error) {
 	person := Owner{Type: OwnerUser, ID: string(a.User), Name: a.UserName}
 	tenant := Owner{Type: OwnerTenant, ID: string(t.ID), Name: t.Name}
-	owns := a.User != "" && a.Tenant == t.ID // the provider's people own nothing in a tenant
+	// The provider's people own nothing in a tenant; and whoever made a token sees the secrets that it makes.
+	owns := a.User != "" && a.Tenant == t.ID && !a.Lent
 	switch {
 	case asked == nil && owns && usual != OwnerTenant:
 		return person, nil

@@ -2,7 +2,6 @@ package keys
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
 )
@@ -32,11 +31,6 @@ func (r *Registry) ExportAudit(ctx context.Context, a Actor, chain, format strin
 		if err != nil {
 			return err
 		}
-		if last.Seq == 0 {
-			if err := r.chainOwner(ctx, tx, chain); err != nil {
-				return err
-			}
-		}
 		trail := auditTrail{registry: r, tx: tx}
 		if err := trail.record(ctx, a, chain, "audit.exported", chain,
 			details("format", format, "count", strconv.FormatInt(last.Seq+1, 10))); err != nil {
@@ -52,19 +46,6 @@ func (r *Registry) ExportAudit(ctx context.Context, a Actor, chain, format strin
 	return &ExportedChain{Head: head, Each: func(ctx context.Context, visit func(*AuditEntry) error) error {
 		return r.eachEntry(ctx, head, visit)
 	}}, nil
-}
-
-// chainOwner refuses a chain that belongs to nobody: the note of its export would begin it, and it could
-// never be taken away again.
-func (r *Registry) chainOwner(ctx context.Context, tx Tx, chain string) error {
-	if chain == ProviderChain {
-		return nil
-	}
-	_, err := tx.Tenant(ctx, TenantID(chain))
-	if errors.Is(err, ErrNotFound) {
-		return absent("audit chain", chain)
-	}
-	return err
 }
 
 // eachEntry visits the entries of a chain up to a head.

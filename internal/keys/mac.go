@@ -164,6 +164,7 @@ func encodeToken(b []byte, t *Token) []byte {
 	b = encodeInt(b, t.Version)
 	if t.ActsAs != "" { // tokens that act as nobody keep the MAC that they had before there was this
 		b = encodeText(b, t.ActsAs)
+		b = encodeText(b, t.CreatedBy) // decides what it may do in that person's name, see Actor.Lent
 	}
 	return b
 }

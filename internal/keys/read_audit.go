@@ -32,7 +32,7 @@ func (r *Registry) readableChain(a Actor, need Permission, chain string) (string
 }
 
 // namedChain is readableChain for what a slip of the pen would harm: a name that no tenant and no
-// entry has is refused. It would else be verified as good, and an export would begin a chain of
+// entry has is not_found. It would else be verified as good, and an export would begin a chain of
 // that name. Only the provider's people come so far as to learn it.
 func (r *Registry) namedChain(ctx context.Context, a Actor, need Permission, chain string) (string, error) {
 	chain, err := r.readableChain(a, need, chain)
@@ -51,9 +51,7 @@ func (r *Registry) namedChain(ctx context.Context, a Actor, need Permission, cha
 		return "", r.failure("read the end of an audit chain", err)
 	}
 	if last.Seq == 0 {
-		var wrong fieldErrors
-		wrong.add("chain", "there is no tenant %q, and no chain of that name", chain)
-		return "", wrong.refusal()
+		return "", absent("audit chain", chain)
 	}
 	return chain, nil
 }

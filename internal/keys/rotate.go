@@ -58,7 +58,7 @@ func (r *Registry) Rotate(ctx context.Context, a Actor, id CredentialID, in Rota
 // rotatable refuses to make a secret for a credential that must not have another one, and returns the
 // policy that the new one is made under.
 func (r *Registry) rotatable(ctx context.Context, from Reader, a Actor, c *Credential, now time.Time) (Policy, error) {
-	if c.Owner.Type == OwnerUser && !a.owns(c) {
+	if c.Owner.Type == OwnerUser && (!a.owns(c) || a.Lent) {
 		return Policy{}, &Refusal{
 			Code:   SelfOnly,
 			Detail: fmt.Sprintf("The key %s belongs to %s, and only its owner may see a secret of it, so only the owner can rotate it.", c.ID, quote(c.Owner.Name)),

@@ -75,6 +75,7 @@ func (r *Registry) tokenActor(ctx context.Context, t *Token) (Actor, error) {
 	}
 	a.LendsReveal = a.LendsReveal && his.Has(KeysRevealTenant)
 	a.User, a.UserName = u.ID, u.called()
+	a.Lent = t.CreatedBy != string(ActorUser)+":"+string(u.ID)
 	return a, nil
 }
 

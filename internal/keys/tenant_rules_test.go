@@ -301,12 +301,29 @@ func TestTokenActsAsAPerson(t *testing.T) {
 	if err != nil || a.User != ada.ID || a.Tenant != "acme" || !a.Permissions.Has(keys.KeysGenerate) || a.Permissions.Has(keys.AuditRead) || a.Permissions.Has(keys.KeysReveal) {
 		t.Errorf("got %+v, %v; want at most what she may, and no reveal", a, err)
 	}
-	made := w.generate(a, "bot's")
-	if o := made.Credential.Owner; o.ID != string(ada.ID) || o.Name != "ada@example.com" {
+	// Who made the token sees what it makes, so that is not hers, and hers gets no new secret by it.
+	hers := w.generate(w.actor(ada), "hers")
+	if o := w.generate(a, "bot's").Credential.Owner; o.Type != keys.OwnerTenant {
 		t.Errorf("owner %+v", o)
 	}
-	if _, err := create(w.actor(boss), keys.NewToken{ActsAs: boss.ID, Roles: []keys.RoleName{keys.RoleDeveloper}}); err != nil {
-		t.Errorf("as oneself: %v", err)
+	_, err = w.registry.Generate(t.Context(), a, keys.NewCredential{Name: "x", Owner: &keys.OwnerInput{Type: keys.OwnerUser}})
+	want(t, err, keys.SelfOnly)
+	_, err = w.registry.Rotate(t.Context(), a, hers.Credential.ID, keys.Rotation{})
+	want(t, err, keys.SelfOnly)
+	own, err := create(w.actor(boss), keys.NewToken{ActsAs: boss.ID, Roles: []keys.RoleName{keys.RoleDeveloper}})
+	if err != nil {
+		t.Fatalf("as oneself: %v", err)
+	}
+	his, err := actor(own)
+	if err != nil {
+		t.Fatal(err)
+	}
+	made := w.generate(his, "his own bot's")
+	if o := made.Credential.Owner; o.ID != string(boss.ID) || o.Name != "boss@example.com" {
+		t.Errorf("owner %+v", o)
+	}
+	if _, err := w.registry.Rotate(t.Context(), his, made.Credential.ID, keys.Rotation{}); err != nil {
+		t.Errorf("rotate one's own by a token of one's own: %v", err)
 	}
 	_, err = create(w.actor(boss), keys.NewToken{ActsAs: ada.ID, Roles: []keys.RoleName{keys.RoleDeveloper}})
 	want(t, err, keys.SelfOnly) // else he would generate keys in her name

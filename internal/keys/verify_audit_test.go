@@ -225,9 +225,9 @@ func TestAuditReaders(t *testing.T) {
 	}
 	for _, unknown := range []string{"defualt", "Acme"} {
 		_, err = h.registry.VerifyAudit(t.Context(), operator(), unknown, nil)
-		refused(t, err, ValidationFailed)
+		refused(t, err, NotFoundHere)
 		_, err = h.registry.ExportAudit(t.Context(), operator(), unknown, "jsonl")
-		refused(t, err, ValidationFailed)
+		refused(t, err, NotFoundHere)
 	}
 	page, err = h.registry.ListAudit(t.Context(), operator(), AuditFilter{})
 	if err != nil || !cmp.Equal(chains(page), map[string]int{"acme": 1, "default": 6, ProviderChain: 1}) {
