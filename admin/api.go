@@ -11,7 +11,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
@@ -321,27 +320,6 @@ func humaProblem(shape *inputShape, status int, message string, errs []error) er
 	default:
 		return fmt.Errorf("huma: %s: %w", message, errors.Join(errs...))
 	}
-}
-
-// MaybeTime is an optional instant that tells an absent field from null.
-type MaybeTime struct {
-	Set  bool // the field was there
-	Time time.Time
-}
-
-// UnmarshalJSON reads null, as the zero Time, or an RFC 3339 time.
-func (m *MaybeTime) UnmarshalJSON(b []byte) error {
-	m.Set = true
-	if string(b) == "null" {
-		m.Time = time.Time{}
-		return nil
-	}
-	return m.Time.UnmarshalJSON(b)
-}
-
-// Schema documents it.
-func (MaybeTime) Schema(huma.Registry) *huma.Schema {
-	return &huma.Schema{Type: huma.TypeString, Format: "date-time", Nullable: true}
 }
 
 // Maybe is an optional field that tells an absent one from null, as a merge needs it (RFC 7396).

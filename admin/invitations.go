@@ -35,7 +35,7 @@ type invitationOutput struct{ Body Invitation }
 
 func (s *server) inviteUser(ctx context.Context, a keys.Actor, in *inviteUserInput) (*invitationOutput, error) {
 	b := in.Body
-	expiry, wrong := expiryOf(MaybeTime{}, b.ExpiresIn)
+	expiry, wrong := expiryOf(Maybe[time.Time]{}, b.ExpiresIn)
 	made, err := s.Registry.Invite(ctx, a, keys.Invitation{
 		NewUser: keys.NewUser{Email: b.Email, Name: b.Name, Tenant: b.Tenant, Roles: names[keys.RoleName](b.Roles), Wrong: wrong},
 		Expiry:  expiry,

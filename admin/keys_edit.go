@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"time"
 
 	"postern/internal/keys"
 )
@@ -22,7 +23,7 @@ type KeyEdit struct {
 	Plan            Maybe[string]             `json:"plan,omitzero" doc:"Its limits, by name; null for the default plan. For operators." example:"standard"`
 	APIs            Maybe[[]string]           `json:"apis,omitzero" doc:"APIs granted as a whole: all of them." example:"orders"`
 	Scopes          Maybe[[]string]           `json:"scopes,omitzero" doc:"Scopes granted beyond those of the APIs: all of them." example:"billing.read"`
-	ExpiresAt       MaybeTime                 `json:"expires_at,omitzero" doc:"When it ends; null for never. Not together with expires_in." example:"2027-02-19T10:00:00Z"`
+	ExpiresAt       Maybe[time.Time]          `json:"expires_at,omitzero" doc:"When it ends; null for never. Not together with expires_in." example:"2027-02-19T10:00:00Z"`
 	ExpiresIn       string                    `json:"expires_in,omitempty" doc:"How long it lives from now on: 12h, 90d, 6mo, 2y, a date, or never. Not together with expires_at." example:"90d"`
 	ApplicationType Maybe[string]             `json:"application_type,omitzero" doc:"For clients: internal or public." example:"internal"`
 	RedirectURIs    Maybe[[]string]           `json:"redirect_uris,omitzero" doc:"For clients: all of them; a public one needs at least one." example:"https://app.example.com/callback"`

@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"errors"
+	"time"
 
 	"postern/internal/keys"
 )
@@ -25,7 +26,7 @@ type NewKey struct {
 	Plan            string            `json:"plan,omitempty" doc:"Its limits, by name." example:"standard"`
 	APIs            []string          `json:"apis,omitempty" doc:"APIs to grant as a whole." example:"orders"`
 	Scopes          []string          `json:"scopes,omitempty" doc:"Scopes to grant beyond those of the APIs." example:"billing.read"`
-	ExpiresAt       MaybeTime         `json:"expires_at,omitzero" doc:"When it ends; null for never. Not together with expires_in." example:"2027-02-19T10:00:00Z"`
+	ExpiresAt       Maybe[time.Time]  `json:"expires_at,omitzero" doc:"When it ends; null for never. Not together with expires_in." example:"2027-02-19T10:00:00Z"`
 	ExpiresIn       string            `json:"expires_in,omitempty" doc:"How long it lives: 12h, 90d, 6mo, 2y, a date, or never. Not together with expires_at." example:"90d"`
 	Test            bool              `json:"test,omitempty" doc:"A key for trying things out: only routes that accept test keys admit it." example:"false"`
 	ApplicationType string            `json:"application_type,omitempty" enum:"internal,public" doc:"For clients." example:"internal"`
@@ -118,12 +119,12 @@ func replayed(yes bool) string {
 }
 
 // expiryOf reads the two ways to say how long something lives. A nil Lifetime: not said, or wrong.
-func expiryOf(at MaybeTime, in string) (*keys.Lifetime, []keys.FieldError) {
+func expiryOf(at Maybe[time.Time], in string) (*keys.Lifetime, []keys.FieldError) {
 	switch {
 	case at.Set && in != "":
 		return nil, []keys.FieldError{{Field: "expires_in", Message: "stands beside expires_at; give one of them"}}
 	case at.Set:
-		return &keys.Lifetime{Until: at.Time.UTC()}, nil // the zero time is never
+		return &keys.Lifetime{Until: at.Value.UTC()}, nil // the zero time is never
 	case in == "":
 		return nil, nil
 	}

@@ -38,8 +38,8 @@ type ImportedKey struct {
 	APIs        []string          `json:"apis,omitempty" doc:"APIs to grant as a whole." example:"orders"`
 	Scopes      []string          `json:"scopes,omitempty" doc:"Scopes to grant beyond those of the APIs." example:"billing.read"`
 	Status      string            `json:"status,omitempty" enum:"active,suspended" default:"active" doc:"A suspended key is refused until it is resumed." example:"active"`
-	CreatedAt   MaybeTime         `json:"created_at,omitzero" doc:"When it was made; now when left out." example:"2024-03-01T09:30:00Z"`
-	ExpiresAt   MaybeTime         `json:"expires_at,omitzero" doc:"When it ends; never when left out." example:"2028-03-01T00:00:00Z"`
+	CreatedAt   Maybe[time.Time]  `json:"created_at,omitzero" doc:"When it was made; now when left out." example:"2024-03-01T09:30:00Z"`
+	ExpiresAt   Maybe[time.Time]  `json:"expires_at,omitzero" doc:"When it ends; never when left out." example:"2028-03-01T00:00:00Z"`
 	Metadata    map[string]string `json:"metadata,omitempty" doc:"Facts of the caller's own." example:"{\"team\":\"payments\"}"`
 	ExternalID  string            `json:"external_id,omitempty" doc:"Its name in another system." example:"crm-4711"`
 }
@@ -72,8 +72,8 @@ func (s *server) importKeys(ctx context.Context, a keys.Actor, in *importKeysInp
 			APIs:        names[keys.APIName](k.APIs),
 			Scopes:      names[keys.Scope](k.Scopes),
 			Status:      keys.Status(k.Status),
-			CreatedAt:   k.CreatedAt.orZero(),
-			ExpiresAt:   k.ExpiresAt.orZero(),
+			CreatedAt:   k.CreatedAt.Value.UTC(),
+			ExpiresAt:   k.ExpiresAt.Value.UTC(),
 			Metadata:    k.Metadata,
 			ExternalID:  k.ExternalID,
 		}
@@ -94,6 +94,3 @@ func (s *server) importKeys(ctx context.Context, a keys.Actor, in *importKeysInp
 	}
 	return out, nil
 }
-
-// orZero is the time in UTC; null is as good as absent.
-func (m MaybeTime) orZero() time.Time { return m.Time.UTC() }

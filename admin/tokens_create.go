@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"time"
 
 	"postern/internal/keys"
 )
@@ -35,7 +36,7 @@ type createdTokenOutput struct {
 
 func (s *server) createToken(ctx context.Context, a keys.Actor, in *createTokenInput) (*createdTokenOutput, error) {
 	b := in.Body
-	expiry, wrong := expiryOf(MaybeTime{}, b.ExpiresIn)
+	expiry, wrong := expiryOf(Maybe[time.Time]{}, b.ExpiresIn)
 	made, err := s.Registry.CreateToken(ctx, a, keys.NewToken{
 		Name: b.Name, Roles: names[keys.RoleName](b.Roles), Tenant: keys.TenantID(b.Tenant), ActsAs: keys.UserID(b.ActsAs), Expiry: expiry,
 		Idempotency: idempotency(ctx, in.IdempotencyKey), Wrong: wrong,

@@ -76,14 +76,23 @@ func (r *Registry) actable(ctx context.Context, from Reader, a Actor, id Credent
 		return Credential{}, altered(string(id))
 	case c.ManagedBy != "" && !do.declared:
 		return Credential{}, managedElsewhere(&c)
-	case len(do.ifVersion) > 0 && !slices.Contains(do.ifVersion, c.Version):
-		return Credential{}, &Refusal{
-			Code:   VersionConflict,
-			Detail: fmt.Sprintf("The key %s was changed since it was read: its version is %d.", c.ID, c.Version),
-			Hint:   "Read it again, then repeat the change if it is still wanted.",
-		}
+	}
+	if err := matching("key "+string(c.ID), do.ifVersion, c.Version); err != nil {
+		return Credential{}, err
 	}
 	return c, nil
+}
+
+// matching refuses when the stored version is not one that the caller expects; none expects any.
+func matching(what string, ifVersion []int64, version int64) error {
+	if len(ifVersion) == 0 || slices.Contains(ifVersion, version) {
+		return nil
+	}
+	return &Refusal{
+		Code:   VersionConflict,
+		Detail: fmt.Sprintf("The %s was changed since it was read: its version is %d.", what, version),
+		Hint:   "Read it again, then repeat the change if it is still wanted.",
+	}
 }
 
 // rewrite stores the next version of a credential.

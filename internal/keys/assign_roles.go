@@ -16,7 +16,7 @@ func (r *Registry) AssignRoles(ctx context.Context, a Actor, id UserID, roles []
 		if err != nil {
 			return err
 		}
-		if err := matching(ifVersion, u.Version); err != nil {
+		if err := matching("user "+string(u.ID), ifVersion, u.Version); err != nil {
 			return err
 		}
 		was := u

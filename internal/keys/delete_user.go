@@ -15,7 +15,7 @@ func (r *Registry) DeleteUser(ctx context.Context, a Actor, id UserID, ifVersion
 		if err != nil {
 			return err
 		}
-		if err := matching(ifVersion, u.Version); err != nil {
+		if err := matching("user "+string(u.ID), ifVersion, u.Version); err != nil {
 			return err
 		}
 		if err := r.notTheLast(ctx, tx, &u, nil); err != nil {

@@ -33,7 +33,7 @@ func (r *Registry) EditUser(ctx context.Context, a Actor, id UserID, in UserEdit
 		if err != nil {
 			return err
 		}
-		if err := matching(in.IfVersion, u.Version); err != nil {
+		if err := matching("user "+string(u.ID), in.IfVersion, u.Version); err != nil {
 			return err
 		}
 		was, wrong := u, fieldErrors(in.Wrong)

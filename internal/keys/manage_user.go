@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 )
 
 // self tells whether the actor is the person, signed in himself.
@@ -51,18 +50,6 @@ func (r *Registry) managedUser(ctx context.Context, from Reader, a Actor, id Use
 		}
 	}
 	return u, nil
-}
-
-// matching refuses when the stored version is not one that the caller expects; none expects any.
-func matching(ifVersion []int64, version int64) error {
-	if len(ifVersion) == 0 || slices.Contains(ifVersion, version) {
-		return nil
-	}
-	return &Refusal{
-		Code:   VersionConflict,
-		Detail: "It was changed since you read it.",
-		Hint:   "Read it again, then repeat the change if it is still wanted.",
-	}
 }
 
 // replaceUser writes the next version of a person.

@@ -144,7 +144,7 @@ func (r *Registry) ChangeSettings(ctx context.Context, a Actor, id TenantID, in 
 		if !a.Permissions.HasAny(SettingsManage, TenantsManage) {
 			return r.denied(SettingsManage)
 		}
-		if err := matching(in.IfVersion, t.Version); err != nil {
+		if err := matching("tenant "+string(t.ID), in.IfVersion, t.Version); err != nil {
 			return err
 		}
 		next, touched, wrong := r.applySettings(t.Settings, in)

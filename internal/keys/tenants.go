@@ -111,7 +111,7 @@ func (r *Registry) EditTenant(ctx context.Context, a Actor, id TenantID, in Tena
 		if !a.provider() || !a.Permissions.Has(TenantsManage) {
 			return r.denied(TenantsManage)
 		}
-		if err := matching(in.IfVersion, t.Version); err != nil {
+		if err := matching("tenant "+string(t.ID), in.IfVersion, t.Version); err != nil {
 			return err
 		}
 		wrong, was := append(fieldErrors(nil), in.Wrong...), t
