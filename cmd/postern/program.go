@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -17,7 +16,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
-	"postern/admin"
 	"postern/config"
 	"postern/gateway"
 	"postern/internal/keys"
@@ -121,41 +119,6 @@ func (p *program) directoryOptions() keys.DirectoryOptions {
 		o.Store = p.install.store
 	}
 	return o
-}
-
-func (p *program) buildAdmin(metrics *prometheus.Registry) error {
-	options := admin.Options{
-		Health: p, Metrics: metrics, Configuration: p.reloader, Version: buildVersion(), Log: p.log,
-		KeyExpression: p.install.format.Expression(),
-		Contact:       func() keys.Contact { return p.directory.Catalog().Policy.Contact },
-		Client:        p.gateway.ClientAddress,
-		Hosts:         adminHosts(p.cfg), AdminURL: adminURL(p.cfg, string(p.cfg.Listen.Admin)),
-	}
-	if p.registry != nil {
-		options.Registry, options.DataPath = p.registry, p.gateway
-	}
-	handler, err := admin.New(options)
-	if err != nil {
-		return fmt.Errorf("build the admin API: %w", err)
-	}
-	p.admin = p.controlServer(handler)
-	if p.cfg.Listen.Probes != "" {
-		p.probes = p.controlServer(admin.Probes(options))
-	}
-	return nil
-}
-
-// controlServer bounds what callers of the admin and probes listeners can make the process hold.
-func (p *program) controlServer(h http.Handler) *http.Server {
-	return &http.Server{
-		Handler:           h,
-		ReadHeaderTimeout: 5 * time.Second,
-		ReadTimeout:       30 * time.Second,
-		WriteTimeout:      2 * time.Minute,
-		IdleTimeout:       time.Minute,
-		MaxHeaderBytes:    32 << 10,
-		ErrorLog:          slog.NewLogLogger(p.log.Handler(), slog.LevelDebug),
-	}
 }
 
 // listen binds every port before anything is served, so that a taken one is found at once.
@@ -270,46 +233,6 @@ func (p *program) tellManager(state string) {
 	}
 }
 
-// serveControl serves the admin or probes listener until it is closed.
-func (p *program) serveControl(group *errgroup.Group, s *http.Server, l net.Listener, t *tls.Config) {
-	if l == nil {
-		return
-	}
-	group.Go(func() error {
-		var err error
-		if t != nil {
-			s.TLSConfig = t
-			err = s.ServeTLS(l, "", "")
-		} else {
-			err = s.Serve(l)
-		}
-		if errors.Is(err, http.ErrServerClosed) {
-			return nil
-		}
-		return err
-	})
-}
-
-// stopControl ends the admin and probes listeners, which served through the drain. A change that is
-// being made gets its answer if that takes no longer than two seconds.
-func (p *program) stopControl(cut context.Context) {
-	const patience = 2 * time.Second
-	ctx, cancel := context.WithTimeout(cut, patience)
-	defer cancel()
-	var wait sync.WaitGroup
-	for _, s := range []*http.Server{p.admin, p.probes} {
-		if s == nil {
-			continue
-		}
-		wait.Go(func() {
-			if s.Shutdown(ctx) != nil {
-				_ = s.Close() // what is left has had its time
-			}
-		})
-	}
-	wait.Wait()
-}
-
 // load brings every credential into memory, and the declared ones up to date, before the first
 // request is answered.
 func (p *program) load(ctx context.Context, group *errgroup.Group) error {
@@ -343,37 +266,6 @@ func (p *program) load(ctx context.Context, group *errgroup.Group) error {
 		return nil
 	})
 	return nil
-}
-
-// Ready implements admin.Health.
-func (p *program) Ready() error {
-	if !p.loaded.Load() {
-		return errors.New("the keys are being loaded")
-	}
-	return p.gateway.Ready()
-}
-
-// Degraded implements admin.Health.
-func (p *program) Degraded() []string {
-	degraded := p.reloader.degraded()
-	for _, c := range p.certificates {
-		degraded = append(degraded, c.Degraded()...)
-	}
-	if problem := p.saved.degraded(); problem != "" {
-		degraded = append(degraded, problem)
-	}
-	if p.registry == nil {
-		return degraded
-	}
-	const late = 5 * time.Second
-	// Not by Stats, which counts every key: the first probe would wait for that.
-	if lag := p.directory.Lag(time.Now()); lag > late {
-		degraded = append(degraded, fmt.Sprintf("the database was last read %s ago; keys changed since are not known yet", lag.Round(time.Second)))
-	}
-	if forged := p.directory.Forged(); forged > 0 {
-		degraded = append(degraded, fmt.Sprintf("%d stored keys were altered behind Postern's back and are refused; the log names them", forged))
-	}
-	return degraded
 }
 
 // close releases what build took. It may be called on a half-built program.
