@@ -97,6 +97,9 @@ func TestRotation(t *testing.T) {
 	if len(lost) != 3 || !strings.HasPrefix(lost[0], "app_") || !strings.HasPrefix(lost[1], "key_") || !strings.HasPrefix(lost[2], "tok_") {
 		t.Errorf("got %v, want the client, the idle key and maker's token named as lost", lost)
 	}
+	if out := s.must("secrets", "rotate", "--status", "-o", "json"); !strings.Contains(out, `"keys": []`) || !strings.Contains(out, `"tokens": []`) {
+		t.Errorf("after the old pepper was dropped something is still under it:\n%s", out)
+	}
 	text, err := os.ReadFile(s.path("pepper"))
 	if err != nil || strings.Contains(string(text), strings.TrimSpace(strings.TrimPrefix(string(pepper), "1:"))) {
 		t.Errorf("the old pepper is still in the file, %v", err)

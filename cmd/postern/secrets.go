@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -39,10 +40,11 @@ to the new pepper when it is next used, declared keys move at once, and everythi
 the background. --status shows what has not moved yet.
 
 --finish drops the old peppers when nothing is left under them. With --force it drops them all the
-same: keys that were never used since the rotation stop working for good, and are named. What verifies
-the old audit entries stays. Sessions that were not used since, one-time codes from before and what is
-remembered of requests with an Idempotency-Key end with the old peppers. Old keys of the keyset are kept:
-certificates from a CA stay sealed with the key of their time until they are renewed.
+same: keys and tokens that were never used since the rotation are revoked, and named; a key whose other
+secret has moved keeps that one. What verifies the old audit entries stays. Sessions that were not used
+since, one-time codes from before and what is remembered of requests with an Idempotency-Key end with
+the old peppers. Old keys of the keyset are kept: certificates from a CA stay sealed with the key of
+their time until they are renewed.
 
 A secret that the configuration takes from an environment variable cannot be written: with --print its
 new value is printed instead, to be put where the variable comes from. No copy of an old file is left
@@ -232,6 +234,17 @@ func finishRotation(ctx context.Context, g *globals, cfg *config.Config, o rotat
 		return err
 	}
 	defer release()
+	text, err := readSecret("secrets.pepper", cfg.Secrets.Pepper, g.env)
+	if err != nil {
+		return err
+	}
+	next, dropped, err := keys.RetirePeppers(text)
+	if err != nil {
+		return err
+	}
+	if variable := cfg.Secrets.Pepper; len(dropped) > 0 && variable.File == "" && !o.print { // before anything ends by it
+		return usageError("secrets.pepper is kept in the variable %s, which cannot be written: with --print its new value is printed", variable.Env)
+	}
 	i, err := openQuietly(ctx, g, cfg)
 	if err != nil {
 		return err
@@ -242,22 +255,11 @@ func finishRotation(ctx context.Context, g *globals, cfg *config.Config, o rotat
 			return err
 		}
 	}
-	text, err := readSecret("secrets.pepper", cfg.Secrets.Pepper, g.env)
-	if err != nil {
-		return err
-	}
-	next, dropped, err := keys.RetirePeppers(text)
-	if err != nil {
-		return err
-	}
 	if len(dropped) == 0 {
 		fmt.Fprintln(g.err, "There is no old pepper to drop.")
 		return nil
 	}
 	if cfg.Secrets.Pepper.File == "" {
-		if !o.print {
-			return usageError("secrets.pepper is kept in the variable %s, which cannot be written: with --print its new value is printed", cfg.Secrets.Pepper.Env)
-		}
 		_, err := g.out.Write(next)
 		return err
 	}
@@ -289,26 +291,48 @@ func nothingLeft(ctx context.Context, g *globals, cfg *config.Config, i *install
 		if len(left) > most {
 			shown += fmt.Sprintf(" and %d more", len(left)-most)
 		}
-		return &failure{code: exitFailed, err: fmt.Errorf("%d keys and %d tokens have not been used since the rotation: %s", len(u.Credentials), len(u.Tokens), shown),
-			next: "They move when they are next used. Rotate or revoke them, or drop the old peppers with --force: then these stop working for good."}
+		return &failure{code: exitFailed, err: fmt.Errorf("not used since the rotation: %s and %s: %s", counted(len(u.Credentials), "key"), counted(len(u.Tokens), "token"), shown),
+			next: "They move when they are next used. Rotate or revoke them, or drop the old peppers with --force, which revokes these."}
 	}
 	if err := registry.Reseal(ctx, nil); err != nil {
 		return err
 	}
 	if u.Sessions+u.Codes+u.Requests > 0 {
-		fmt.Fprintf(g.err, "Ended with the old peppers: %d sessions and %d one-time codes. Requests that would be recognised if they were sent again, and are not any more: %d.\n",
-			u.Sessions, u.Codes, u.Requests)
+		fmt.Fprintf(g.err, "Ended with the old peppers: %s and %s. Requests that would be recognised if they were sent again, and are not any more: %d.\n",
+			counted(u.Sessions, "session"), counted(u.Codes, "one-time code"), u.Requests)
 	}
 	if err := registry.EndUnmoved(ctx); err != nil {
 		return err
 	}
-	for _, id := range left {
-		fmt.Fprintln(g.out, id)
+	if len(left) == 0 {
+		return nil
 	}
-	if len(left) > 0 {
-		fmt.Fprintf(g.err, "These %d keys and tokens stop working for good. Lists go on showing them as active, so revoke them too.\n", len(left))
+	ended, err := registry.EndUnmovedSecrets(ctx, keys.LocalActor("postern secrets rotate"), u)
+	if err != nil {
+		return err
 	}
+	names := g.out
+	if cfg.Secrets.Pepper.File == "" {
+		names = g.err // standard output is the new pepper's
+	}
+	tellEnded(g, names, ended)
 	return nil
+}
+
+// tellEnded names what lost a secret with the old peppers, and says what became of it.
+func tellEnded(g *globals, names io.Writer, ended keys.EndedSecrets) {
+	lost := slices.Concat(ended.Revoked, ended.Kept, ended.Declared)
+	slices.Sort(lost)
+	for _, id := range append(texts(lost), texts(ended.Tokens)...) {
+		fmt.Fprintln(names, id)
+	}
+	fmt.Fprintf(g.err, "Revoked, as nobody can be recognised by their secrets any more: %s and %s.\n", counted(len(ended.Revoked), "key"), counted(len(ended.Tokens), "token"))
+	if n := len(ended.Kept); n > 0 {
+		fmt.Fprintf(g.err, "Lost one of two secrets and work with the other: %s: %s\n", counted(n, "key"), strings.Join(texts(ended.Kept), " "))
+	}
+	if n := len(ended.Declared); n > 0 {
+		fmt.Fprintf(g.err, "Declared, and moved when the gateway reads the configuration: %s: %s\n", counted(n, "key"), strings.Join(texts(ended.Declared), " "))
+	}
 }
 
 // lockSecrets keeps two rotations from writing over each other. A gateway that runs is not in the way.

@@ -61,8 +61,8 @@ func printValid(g *globals, path string, cfg *config.Config) error {
 			"file": path, "routes": len(cfg.Routes), "apis": len(cfg.APIs), "plans": len(cfg.Plans), "declared_keys": declared,
 		})
 	}
-	fmt.Fprintf(g.out, "%s is valid: %d routes, %d APIs, %d plans, %d declared keys.\n",
-		path, len(cfg.Routes), len(cfg.APIs), len(cfg.Plans), len(declared))
+	fmt.Fprintf(g.out, "%s is valid: %s, %s, %s, %s.\n", path, counted(len(cfg.Routes), "route"),
+		counted(len(cfg.APIs), "API"), counted(len(cfg.Plans), "plan"), counted(len(declared), "declared key"))
 	if len(declared) == 0 {
 		return nil
 	}

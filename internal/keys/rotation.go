@@ -209,7 +209,7 @@ func (r *Registry) Unmoved(ctx context.Context) (Unmoved, error) {
 	}
 	slices.Sort(u.Credentials)
 	err = r.eachToken(ctx, func(t Token) error {
-		if t.Pepper != newest && t.live(now) && r.vault.TokenIntact(&t) {
+		if r.unmovedToken(&t) {
 			u.Tokens = append(u.Tokens, t.ID)
 		}
 		return nil
@@ -281,8 +281,11 @@ func (v *Vault) unmovedSignIns(ctx context.Context, from Reader) ([]Session, []L
 }
 
 // unmovedRequests counts what is remembered of requests from before the pepper in force, whose records
-// do not tell their pepper.
+// do not tell their pepper. Once there is no other pepper they are lost already.
 func (r *Registry) unmovedRequests(ctx context.Context) (int, error) {
+	if len(r.vault.peppers) == 1 {
+		return 0, nil
+	}
 	now := r.now()
 	until := now.Add(onceFor)
 	if r.vault.PepperVersion() == r.vault.NewestPepper() {
