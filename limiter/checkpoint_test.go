@@ -153,3 +153,65 @@ func TestTrackingDoesNotAllocate(t *testing.T) {
 		t.Errorf("got %v allocations, want 0", n)
 	}
 }
+
+// TestMarksSurviveSweeps: counters of one subject move among themselves when others of it are dropped,
+// and one that was dropped may come back before the next checkpoint. Each is handed out once, with what it
+// stands at.
+func TestMarksSurviveSweeps(t *testing.T) {
+	h := clockAt(t, "2026-11-21T23:30:00Z")
+	l := limiter.NewLocal(limiter.LocalOptions{Now: h.now, Track: true})
+	routes := []string{"r1", "r2", "r3", "r4", "r5", "r6", "r7"}
+	charge := func(unit string, routes ...string) {
+		for _, r := range routes {
+			c := on(t, "a", unit)
+			c.Counter.Route, c.Counter.Level = r, limiter.Route
+			c.Span = limiter.NewCalendar(c.Limit.Unit, nil).At(h.now())
+			spend(t, l, &limiter.Query{Cost: 1, Checks: []limiter.Check{c}})
+		}
+	}
+	sweep := func() {
+		for range 200_000 {
+			spend(t, l, &limiter.Query{Cost: 1, Checks: []limiter.Check{on(t, "somebody else", "1000000/s")}})
+		}
+	}
+	charge("100/day", routes...)        // today's stand before the months in the subject
+	must(t, l.Restore([]limiter.Count{{ // into a subject that is there
+		Counter: limiter.Counter{Level: limiter.Route, Subject: "a", Route: "r1"}, Unit: limiter.Month,
+		Span: limiter.NewCalendar(limiter.Month, nil).At(h.now()), Used: 40,
+	}}))
+	charge("100/month", routes...)
+	h.move(3 * time.Hour) // the day is over, and nobody read what it came to
+	sweep()
+	charge("100/month", "r2")
+	charge("100/day", "r1")
+	months, days := map[string]int64{}, map[string]int64{}
+	for _, n := range l.Changed(nil) {
+		if n.Counter.Subject != "a" || n.Span.End <= h.now().UnixMicro() {
+			continue
+		}
+		counts := days
+		if n.Unit == limiter.Month {
+			counts = months
+		}
+		if _, twice := counts[n.Counter.Route]; twice {
+			t.Errorf("%+v is handed out twice", n)
+		}
+		counts[n.Counter.Route] = n.Used
+	}
+	for _, r := range routes {
+		want := map[string]int64{"r1": 41, "r2": 2}[r]
+		if want == 0 {
+			want = 1
+		}
+		if months[r] != want {
+			t.Errorf("the month of %s is handed out as %d, want %d", r, months[r], want)
+		}
+	}
+	if len(days) != 1 || days["r1"] != 1 {
+		t.Errorf("got days %v, want the new one of r1 alone, at 1", days)
+	}
+	charge("100/month", "r7")
+	if got := l.Changed(nil); len(got) != 1 || got[0].Used != 2 {
+		t.Errorf("got %+v, want the one that changed since, at 2", got)
+	}
+}
