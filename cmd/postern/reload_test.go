@@ -44,7 +44,7 @@ var broken = []func(string) string{
 // fails, the broken ones change nothing, and memory stays flat. The long form makes 1,000 good and
 // 500 broken reloads.
 func TestConcurrentReload(t *testing.T) {
-	good := 60
+	good := 30
 	if os.Getenv("POSTERN_LONG") == "1" {
 		good = 1000
 	}
