@@ -206,6 +206,7 @@ func TestAnswersFollowTheDocument(t *testing.T) {
 	check("post", "/v1/keys wrong", "/v1/keys", s.do("POST", "/v1/keys", `{"nam":"k"}`))
 	check("get", "/v1/keys", "/v1/keys", s.do("GET", "/v1/keys", ""))
 	check("get", "/v1/keys/{id}", "/v1/keys/{id}", s.do("GET", "/v1/keys/key_000000000001", ""))
+	check("get", "/v1/keys/{id}/rollover", "/v1/keys/{id}/rollover", s.do("GET", "/v1/keys/key_000000000001/rollover", ""))
 	check("patch", "/v1/keys/{id}", "/v1/keys/{id}", s.do("PATCH", "/v1/keys/key_000000000001", `{"name":"l"}`))
 	check("post", "/v1/keys/{id}/suspend", "/v1/keys/{id}/suspend", s.do("POST", "/v1/keys/key_000000000001/suspend", ""))
 	check("post", "/v1/keys/{id}/resume", "/v1/keys/{id}/resume", s.do("POST", "/v1/keys/key_000000000001/resume", ""))

@@ -81,7 +81,6 @@ func (s *server) makeKey(c keys.Credential) Key {
 		AllowedIPs:      make([]string, len(c.AllowedIPs)),
 		Metadata:        c.Metadata,
 		ExternalID:      c.ExternalID,
-		Secrets:         make([]KeySecret, len(c.Secrets)),
 		ManagedBy:       c.ManagedBy,
 		Version:         c.Version,
 	}
@@ -91,20 +90,30 @@ func (s *server) makeKey(c keys.Credential) Key {
 	if k.Metadata == nil {
 		k.Metadata = map[string]string{}
 	}
-	var newest time.Time
-	for i, secret := range c.Secrets {
-		k.Secrets[i] = KeySecret{
+	var newest int
+	if k.Secrets, newest = makeSecrets(c.Secrets); newest >= 0 {
+		k.Preview = k.Secrets[newest].Preview
+	}
+	return k
+}
+
+// makeSecrets shows the secrets of a credential, and which was made last; -1 where there is none. Of two
+// made at once it is the one that stands last.
+func makeSecrets(list []keys.StoredSecret) (out []KeySecret, newest int) {
+	out, newest = make([]KeySecret, len(list)), -1
+	for i, secret := range list {
+		out[i] = KeySecret{
 			ID:         string(secret.ID),
 			Preview:    secret.Preview,
 			CreatedAt:  secret.CreatedAt.UTC(),
 			ExpiresAt:  instant(secret.ExpiresAt),
 			LastUsedAt: instant(secret.LastUsedAt),
 		}
-		if i == 0 || !secret.CreatedAt.Before(newest) {
-			newest, k.Preview = secret.CreatedAt, secret.Preview
+		if newest < 0 || !secret.CreatedAt.Before(list[newest].CreatedAt) {
+			newest = i
 		}
 	}
-	return k
+	return out, newest
 }
 
 // etag is a version as an entity tag (RFC 9110, section 8.8.3).

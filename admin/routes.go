@@ -75,6 +75,7 @@ func (s *server) keyRoutes() []route {
 		{http.MethodGet, "/v1/keys", "list-keys", needs(keys.KeysRead, keys.KeysReadAny), act(s.listKeys), "List keys", listKeysDoc},
 		{http.MethodPost, "/v1/keys", "generate-key", needs(keys.KeysGenerate, keys.KeysGenerateAny), create(s.generateKey), "Generate a key", generateKeyDoc},
 		{http.MethodGet, "/v1/keys/{id}", "show-key", needs(keys.KeysRead, keys.KeysReadAny), act(s.showKey), "Show a key", showKeyDoc},
+		{http.MethodGet, "/v1/keys/{id}/rollover", "show-key-rollover", needs(keys.KeysRead, keys.KeysReadAny), act(s.keyRollover), "Show the use of a key's secrets", keyRolloverDoc},
 		{http.MethodGet, "/v1/tokens", "list-tokens", needs(keys.TokensManage), act(s.listTokens), "List admin tokens", listTokensDoc},
 		{http.MethodPost, "/v1/tokens", "create-token", needs(keys.TokensManage), create(s.createToken), "Create an admin token", createTokenDoc},
 		{http.MethodDelete, "/v1/tokens/{id}", "revoke-token", needs(keys.TokensManage), act(s.revokeToken), "Revoke an admin token", revokeTokenDoc},
