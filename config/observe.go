@@ -3,10 +3,10 @@ package config
 import (
 	"fmt"
 	"maps"
-	"net/netip"
-	"net/url"
 	"slices"
 	"strings"
+
+	"postern/internal/keys"
 )
 
 // checkObserving warns where a route that only observes cannot let odd requests pass, because they
@@ -17,8 +17,8 @@ func (d *decoder) checkObserving(c *Config) {
 	for _, name := range names {
 		for i, target := range c.Routes[name].Upstream.Targets {
 			if at := (path{"routes", name, "upstream", "targets", index(i)}); c.Routes[name].Enforce && !d.broken(at...) {
-				if _, known := enforcing[server(target)]; !known {
-					enforcing[server(target)] = at
+				if _, known := enforcing[keys.ServerOf(target)]; !known {
+					enforcing[keys.ServerOf(target)] = at
 				}
 			}
 		}
@@ -33,7 +33,7 @@ func (d *decoder) checkObserving(c *Config) {
 			if d.broken(at...) {
 				continue
 			}
-			if other, shared := enforcing[server(target)]; shared {
+			if other, shared := enforcing[keys.ServerOf(target)]; shared {
 				d.warn(d.place(at), at, fmt.Sprintf("route %s (%s), which enforces, has the same target; so odd requests, as with // or .. in the path, are refused here too", other[1], d.where(other)),
 					"let all routes to it observe until none of their callers would be refused, or accept that")
 			}
@@ -45,31 +45,4 @@ func (d *decoder) checkObserving(c *Config) {
 			d.warn(d.keyPlace(at), at, "changes paths, so odd requests, as with // or .. in the path, are refused here too", "")
 		}
 	}
-}
-
-// server names the server of a target, as the gateway does: what answers there may answer for
-// another path too.
-func server(target *url.URL) string {
-	port := target.Port()
-	switch {
-	case port != "":
-	case target.Scheme == "https":
-		port = "443"
-	default:
-		port = "80"
-	}
-	return machine(target.Hostname()) + ":" + port
-}
-
-// machine makes one of the spellings of an address, and of the many names that this machine has for itself.
-func machine(host string) string {
-	host = strings.ToLower(strings.TrimSuffix(host, "."))
-	a, err := netip.ParseAddr(host)
-	switch {
-	case err == nil && (a.Unmap().IsLoopback() || a.Unmap().IsUnspecified()), strings.HasSuffix(host, ".localhost"):
-		return "localhost"
-	case err == nil:
-		return a.Unmap().String()
-	}
-	return host
 }

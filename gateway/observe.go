@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"net/http"
-	"net/netip"
 	"net/url"
 	"strings"
 
@@ -103,7 +102,7 @@ func (t *table) markLenient() {
 	for _, rt := range t.routes {
 		for _, target := range rt.Targets {
 			if !rt.Observe && target != nil {
-				guarded[serverOf(target)] = true
+				guarded[keys.ServerOf(target)] = true
 			}
 		}
 	}
@@ -111,7 +110,7 @@ func (t *table) markLenient() {
 		rt.asCame = rt.sendsAsCame()
 		rt.lenient = rt.asCame
 		for _, target := range rt.Targets {
-			rt.lenient = rt.lenient && target != nil && !guarded[serverOf(target)]
+			rt.lenient = rt.lenient && target != nil && !guarded[keys.ServerOf(target)]
 		}
 		t.lenient = t.lenient || rt.lenient
 	}
@@ -129,32 +128,6 @@ func (rt *route) sendsAsCame() bool {
 		}
 	}
 	return true
-}
-
-// serverOf names the server of a target: what answers there may answer for another path too.
-func serverOf(target *url.URL) string {
-	port := target.Port()
-	switch {
-	case port != "":
-	case target.Scheme == "https":
-		port = "443"
-	default:
-		port = "80"
-	}
-	return machine(target.Hostname()) + ":" + port
-}
-
-// machine makes one of the spellings of an address, and of the many names that this machine has for itself.
-func machine(host string) string {
-	host = strings.ToLower(strings.TrimSuffix(host, "."))
-	a, err := netip.ParseAddr(host)
-	switch {
-	case err == nil && (a.Unmap().IsLoopback() || a.Unmap().IsUnspecified()), strings.HasSuffix(host, ".localhost"):
-		return "localhost"
-	case err == nil:
-		return a.Unmap().String()
-	}
-	return host
 }
 
 // sendable tells whether net/http can be made to send a path as it is. It sends an opaque target as
