@@ -120,8 +120,7 @@ func (s *census) look() {
 	tick := s.ticks.Add(1)
 	for c := range s.conns {
 		if since := c.since.Load(); since != 0 && c.waited.Load()+tick-since >= paceTicks {
-			c.woken.Store(true)
-			_ = c.SetWriteDeadline(time.Unix(1, 0))
+			c.wake()
 		}
 	}
 	if s.timer != nil {
@@ -177,7 +176,30 @@ type cappedConn struct {
 	since  atomic.Int64
 	waited atomic.Int64 // ticks that earlier writes of the present share took
 	passed int64        // bytes of the present share
-	woken  atomic.Bool  // the write deadline is the census's
+
+	waking sync.Mutex // guards woken, and the write deadline with it
+	woken  bool       // the write deadline is the census's
+}
+
+// wake ends the present write for a look at what has passed.
+func (c *cappedConn) wake() {
+	c.waking.Lock()
+	defer c.waking.Unlock()
+	c.woken = true
+	_ = c.SetWriteDeadline(time.Unix(1, 0))
+}
+
+// wasWoken tells whether wake ended a write, and takes its deadline back. Apart from each other the two
+// would meet a wake in between: its deadline would stay, and nobody would know whose it is.
+func (c *cappedConn) wasWoken() bool {
+	c.waking.Lock()
+	defer c.waking.Unlock()
+	if !c.woken {
+		return false
+	}
+	c.woken = false
+	_ = c.SetWriteDeadline(time.Time{})
+	return true
 }
 
 // Write implements net.Conn. It fails when the client takes less than MinAnswerRate for
@@ -191,11 +213,10 @@ func (c *cappedConn) Write(p []byte) (int, error) {
 		c.since.Store(0)
 		total += n
 		slow := c.pace(n, c.census.ticks.Load()-begin)
-		if err == nil || !errors.Is(err, os.ErrDeadlineExceeded) || !c.woken.Swap(false) || slow {
+		if err == nil || !errors.Is(err, os.ErrDeadlineExceeded) || slow || !c.wasWoken() {
 			return total, err
 		}
-		// Woken for a look at what has passed, which was enough.
-		_ = c.SetWriteDeadline(time.Time{})
+		// What has passed was enough.
 	}
 }
 
@@ -204,7 +225,9 @@ func (c *cappedConn) pace(n int, ticks int64) (slow bool) {
 	c.passed += int64(n)
 	share := int64(c.census.limits.MinAnswerRate) * int64(answerPatience/time.Second)
 	if c.passed >= share {
-		c.passed = 0
+		// A look that comes while a write returns counts for the next share, whose bytes may have passed
+		// with this one: up to one tick's worth is carried over.
+		c.passed = min(c.passed-share, share/paceTicks)
 		c.waited.Store(0)
 		return false
 	}
