@@ -39,9 +39,10 @@ type call struct {
 	code      keys.Code // final: why refused, or how the upstream failed
 	would     keys.Code // why refused, if the route did not only observe
 
-	set    *limitSet // whose state is in answer; nil when nothing is known
-	query  limiter.Query
-	answer limiter.Answer
+	limitedBy []string  // how limits were decided, unless by the limiter as a whole
+	set       *limitSet // whose state is in answer; nil when nothing is known
+	query     limiter.Query
+	answer    limiter.Answer
 
 	attempts attempts
 	sent     time.Time // handed to the transport

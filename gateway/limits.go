@@ -23,6 +23,7 @@ type limitSet struct {
 	fields    []string            // by check, the fixed first part of its RateLimit member
 	calendar  bool                // some check is a calendar limit
 	tag       limiter.Level       // what the counters' common tag is
+	noShare   bool                // the route's on_loss is not local
 	tooSmall  string              // name of a limit below the route's cost, "" when all fit
 	policy    atomic.Pointer[policyField]
 }
@@ -85,7 +86,7 @@ func (s *limitSets) tagLevel(p *keys.Plan) limiter.Level {
 
 // compileLimits joins a plan's limits (none when p is nil) and a route's.
 func compileLimits(p *keys.Plan, rt *route, tag limiter.Level) *limitSet {
-	set := &limitSet{tag: tag}
+	set := &limitSet{tag: tag, noShare: rt.OnLoss == OnLossDeny || rt.OnLoss == OnLossAllow}
 	if p != nil {
 		for _, l := range p.Limits {
 			set.add(limiter.Counter{Level: l.Per}, l.Limit, p.Zone)
@@ -120,7 +121,7 @@ func (s *limitSet) add(counter limiter.Counter, l limiter.Limit, zone *time.Loca
 
 // query fills q for a request at now. p is nil on public routes, where who names the address.
 func (s *limitSet) query(q *limiter.Query, p *keys.Principal, who string, cost int64, now time.Time) {
-	q.Cost = max(cost, 1)
+	q.Cost, q.NoShare = max(cost, 1), s.noShare
 	q.Checks = append(q.Checks[:0], s.checks...)
 	q.Tag = subject(s.tag, p, who)
 	for i := range q.Checks {
@@ -182,20 +183,34 @@ func (c *call) checkLimits() *refusal {
 	// A count once begun is not torn by a client that hangs up, so his context has no say.
 	ctx := context.Background()
 	err := c.gateway.limiter.Decide(ctx, &c.query, &c.answer)
-	if errors.Is(err, limiter.ErrPeriodOver) { // a period ended since the request began
-		set.query(&c.query, c.principal, c.subject, c.route.Cost, c.gateway.now())
+	if errors.Is(err, limiter.ErrPeriodOver) {
+		set.query(&c.query, c.principal, c.subject, c.route.Cost, c.gateway.periodTime(err))
 		err = c.gateway.limiter.Decide(ctx, &c.query, &c.answer)
 	}
 	c.gateway.metrics.limiter.Observe((time.Since(c.begun) - begin).Seconds())
 	if err != nil {
 		return c.limiterFailed(err)
 	}
-	c.gateway.metrics.degraded.Set(0)
+	c.gateway.metrics.decidedBy(c.answer.ByShare)
+	if c.answer.ByShare {
+		c.limitedBy = limitedByShare
+	}
 	c.set = set
 	if c.answer.Allowed {
 		return nil
 	}
 	return c.exhausted()
+}
+
+// periodTime is the time whose day and month a limiter asks for that said ErrPeriodOver: its own, where
+// that is not ours, so that a wrong clock here does not choose the day; else a period has ended since
+// the request began.
+func (g *Gateway) periodTime(err error) time.Time {
+	var over *limiter.PeriodError
+	if errors.As(err, &over) {
+		return over.Now
+	}
+	return g.now()
 }
 
 // chooseSet finds the limits in force; nil when the credential's plan is gone.
@@ -216,11 +231,15 @@ func (c *call) chooseSet() *limitSet {
 // limiterFailed turns "cannot know" into what the route says for it. The limiter itself implements
 // on_loss: local, so an error under it is a plain inability.
 func (c *call) limiterFailed(err error) *refusal {
-	c.gateway.metrics.degraded.Set(1)
+	c.gateway.metrics.decidedBy(true)
 	if c.gateway.alarm.due() {
 		c.gateway.log.Error("the limiter cannot answer", "error", err, "request_id", c.id)
 	}
-	return c.route.withoutLimiter()
+	x := c.route.withoutLimiter()
+	if x == nil {
+		c.limitedBy = limitedByNothing
+	}
+	return x
 }
 
 // withoutLimiter is what the route says for when the limiter cannot answer.

@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"postern/internal/keys"
 	"postern/limiter"
 )
@@ -181,6 +183,81 @@ func TestLimiterCannotAnswer(t *testing.T) {
 			}
 		})
 	}
+}
+
+// lostStore is a store of counters that does not answer.
+type lostStore struct{ *limiter.Local }
+
+func (lostStore) Decide(context.Context, *limiter.Query, *limiter.Answer) error {
+	return limiter.ErrUnavailable
+}
+func (lostStore) Peek(context.Context, *limiter.Query, *limiter.Answer) error {
+	return limiter.ErrUnavailable
+}
+func (lostStore) Charge(*limiter.Query)      {}
+func (lostStore) Known(*limiter.Check) int64 { return 0 }
+
+// TestLimiterLost: while the store of counters is lost, on_loss decides, and the answer says so.
+func TestLimiterLost(t *testing.T) {
+	cases := []struct {
+		onLoss OnLoss
+		header string
+		codes  [3]keys.Code
+	}{
+		{OnLossLocal, "share", [3]keys.Code{"", "", keys.RateLimited}},
+		{OnLossAllow, "nothing", [3]keys.Code{"", "", ""}},
+		{OnLossDeny, "", [3]keys.Code{keys.LimiterUnavailable, keys.LimiterUnavailable, keys.LimiterUnavailable}},
+	}
+	for _, c := range cases {
+		t.Run(string(c.onLoss), func(t *testing.T) {
+			roster := limiter.NewRoster("this", true)
+			roster.Beat(time.Now(), []limiter.Peer{{ID: "this"}})
+			f := limiter.NewFailover(limiter.FailoverOptions{Shared: lostStore{limiter.NewLocal(limiter.LocalOptions{})}, Roster: roster})
+			t.Cleanup(func() { _ = f.Close() })
+			registry := prometheus.NewRegistry()
+			h := start(t, nil, func(o *Options) { o.Limiter, o.Metrics = f, registry }, onRoute(func(r *Route) {
+				r.OnLoss, r.Limits = c.onLoss, []limiter.Limit{{N: 2, Window: time.Minute}}
+			}))
+			for i, code := range c.codes {
+				a := h.get("/", goodKey)
+				if code == "" {
+					wantStatus(t, a, 200)
+				} else {
+					wantCode(t, a, code)
+				}
+				if got := a.Header.Get("X-Postern-Limited-By"); got != c.header {
+					t.Errorf("call %d: limited by %q, want %q", i, got, c.header)
+				}
+			}
+			if got := gather(t, registry)["limiter_degraded"]; got != 1 {
+				t.Errorf("limiter_degraded is %v, want 1", got)
+			}
+		})
+	}
+}
+
+// aheadLimiter is a limiter for which it is another day.
+type aheadLimiter struct {
+	limiter.Limiter
+	by time.Duration
+}
+
+func (l aheadLimiter) Decide(ctx context.Context, q *limiter.Query, a *limiter.Answer) error {
+	now := time.Now().Add(l.by)
+	for _, c := range q.Checks {
+		if c.Limit.Unit != limiter.Sliding && !c.Span.Contains(now.UnixMicro()) {
+			return fmt.Errorf("ask: %w", &limiter.PeriodError{Now: now})
+		}
+	}
+	return l.Limiter.Decide(ctx, q, a)
+}
+
+// TestLimiterChoosesTheDay: the limiter's clock says which day it is, not the gateway's.
+func TestLimiterChoosesTheDay(t *testing.T) {
+	const ahead = 48 * time.Hour
+	l := limiter.NewLocal(limiter.LocalOptions{Now: func() time.Time { return time.Now().Add(ahead) }})
+	h := start(t, nil, func(o *Options) { o.Limiter = aheadLimiter{l, ahead} })
+	wantStatus(t, h.get("/", quotaKey), 200)
 }
 
 func TestDirectoryCannotAnswer(t *testing.T) {

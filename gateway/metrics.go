@@ -57,7 +57,7 @@ func newMetrics(r prometheus.Registerer, l limiter.Limiter) (*metrics, error) {
 			"Time that Postern took before it passed a request on or refused it.", 2e-6)),
 		limiter: limiterDuration.WithLabelValues(backendOf(l)),
 		degraded: prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "postern",
-			Name: "limiter_degraded", Help: "1 while the limiter cannot answer, else 0."}),
+			Name: "limiter_degraded", Help: "1 while the limiter's store does not answer and on_loss decides, else 0."}),
 	}
 	m.none = m.route("none")
 	if r == nil {
@@ -70,6 +70,15 @@ func newMetrics(r prometheus.Registerer, l limiter.Limiter) (*metrics, error) {
 		}
 	}
 	return m, nil
+}
+
+// decidedBy tells whether the limiter's store was lost when it was last asked.
+func (m *metrics) decidedBy(loss bool) {
+	if loss {
+		m.degraded.Set(1)
+	} else {
+		m.degraded.Set(0)
+	}
 }
 
 // backendOf names a limiter in metrics: as it says itself, or local.

@@ -19,6 +19,15 @@ const (
 	headerReset     = "X-Ratelimit-Reset"
 )
 
+// headerLimitedBy tells, while the limiter's store is lost, what decides in its place.
+const headerLimitedBy = "X-Postern-Limited-By"
+
+// The values of headerLimitedBy, shared by all answers.
+var (
+	limitedByShare   = []string{"share"}   // on_loss: local; the fields tell what is left of this gateway's share
+	limitedByNothing = []string{"nothing"} // on_loss: allow
+)
+
 // setRateHeaders tells where the caller stands under every limit, in place of whatever an upstream
 // says by these names. (Where nothing of ours applies, the upstream's own pass.) It fills the first
 // five of the values.

@@ -103,6 +103,9 @@ func (c *call) stamp(h http.Header, status int) {
 	if c.set != nil && !(observes && answersLimits(h)) {
 		c.setRateHeaders(h, values)
 	}
+	if c.limitedBy != nil && !observes {
+		h[headerLimitedBy] = c.limitedBy
+	}
 	if !observes || len(h[headerRequestID]) == 0 {
 		values[5] = c.id
 		h[headerRequestID] = values[5:6:6]
@@ -125,7 +128,7 @@ func (c *call) stamp(h http.Header, status int) {
 
 // ours are the headers that nobody but us may set on an answer, where stamp does not replace them:
 // on interim answers.
-var ours = []string{headerRequestID, headerPolicy, headerRateLimit, headerLimit, headerRemaining, headerReset}
+var ours = []string{headerRequestID, headerPolicy, headerRateLimit, headerLimit, headerRemaining, headerReset, headerLimitedBy}
 
 func withoutOurs(h http.Header) {
 	for _, name := range ours {

@@ -21,8 +21,8 @@ type Limiter interface {
 	// callers are expected to have ruled it out, as they have what is ErrInvalidQuery.
 	//
 	// The limiter's own clock decides. If it lies outside a check's Span, the error is
-	// ErrPeriodOver: the caller asks its Calendar again and calls once more; if that fails too,
-	// the clocks disagree and the limiter cannot know.
+	// ErrPeriodOver: the caller asks its Calendar again, for the time in the PeriodError if the error
+	// is one, and calls once more; if that fails too, the limiter cannot know.
 	Decide(ctx context.Context, q *Query, a *Answer) error
 
 	// Peek answers as Decide would at this instant, and spends nothing: State.Used is then what
@@ -46,6 +46,18 @@ var (
 	// 1, a limit out of range, an empty span, the same counter and window twice.
 	ErrInvalidQuery = errors.New("invalid query")
 )
+
+// PeriodError is ErrPeriodOver of a limiter whose clock is not the caller's.
+type PeriodError struct {
+	Now time.Time // by the limiter's clock
+}
+
+func (e *PeriodError) Error() string {
+	return ErrPeriodOver.Error() + ": it is " + e.Now.UTC().Format(time.RFC3339Nano) + " for the limiter"
+}
+
+// Is makes the error ErrPeriodOver.
+func (e *PeriodError) Is(target error) bool { return target == ErrPeriodOver }
 
 // Level is what a limit counts by.
 type Level uint8
@@ -101,11 +113,16 @@ type Query struct {
 	// Checks are decided together. An empty list is admitted. No two may name the same counter
 	// with the same window.
 	Checks []Check
+	// NoShare has a limiter that lost its store answer ErrUnavailable, where it would else decide by
+	// this gateway's share of the limits. Others ignore it.
+	NoShare bool
 }
 
 // Answer is a Limiter's verdict. Its zero value is ready for use and may be reused.
 type Answer struct {
 	Allowed bool
+	// ByShare says that the store was lost and this gateway's share of the limits decided.
+	ByShare bool
 	// States has one entry per check, in the order of Query.Checks.
 	States []State
 }
