@@ -34,6 +34,7 @@ type program struct {
 	registry  *keys.Registry // nil with store: none
 	limiter   *limiter.Local
 	saved     *checkpoints
+	moves     atomic.Pointer[moveFollower] // nil while nothing is under an old pepper
 	gateway   *gateway.Gateway
 	admin     *http.Server
 	probes    *http.Server
@@ -203,6 +204,7 @@ func (p *program) serve(ctx, cut context.Context) error {
 	}
 	// The change feed must still run here: a write is answered when the directory has it.
 	p.stopControl(cut)
+	p.moves.Load().finish()
 	if cut.Err() != nil {
 		drained = errors.New("a second signal cut the drain short")
 	}

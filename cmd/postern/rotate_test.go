@@ -46,6 +46,7 @@ func TestRotation(t *testing.T) {
 	s.start()
 	used := s.must("keys", "create", "--name", "used", "--api", "main")
 	idle := s.must("keys", "create", "--name", "idle", "--api", "main")
+	late := s.must("keys", "create", "--name", "late", "--api", "main")
 	r := &running{t: t, admin: "http://" + s.admin, token: s.must("tokens", "create", "--role", "operator", "--name", "maker")}
 	if err := r.tryAPI("/v1/keys", `{"kind":"client","name":"client","apis":["main"]}`, nil); err != nil {
 		t.Fatal(err)
@@ -73,13 +74,13 @@ func TestRotation(t *testing.T) {
 
 	s.kill()
 	s.start()
-	s.awaitMetric("postern_secrets_on_old_pepper", "3") // used, idle, client: the declared one moved at once
+	s.awaitMetric("postern_secrets_on_old_pepper", "4") // used, idle, late, client: the declared one moved at once
 	for _, key := range []string{used, declaredText} {
 		if got := s.call(key); got != http.StatusOK {
 			t.Errorf("after the rotation: got %d, want 200", got)
 		}
 	}
-	s.awaitMetric("postern_secrets_on_old_pepper", "2")
+	s.awaitMetric("postern_secrets_on_old_pepper", "3")
 	if got := s.call(used); got != http.StatusOK {
 		t.Errorf("after its secret moved: got %d, want 200", got)
 	}
@@ -87,11 +88,14 @@ func TestRotation(t *testing.T) {
 	if status := s.adminStatus(token); status != http.StatusOK {
 		t.Errorf("a token of the old pepper: got %d, want 200", status)
 	}
-	if out, messages, err := s.try("secrets", "rotate", "--finish"); err == nil || !strings.Contains(messages, "2 keys") || out != "" {
+	if out, messages, err := s.try("secrets", "rotate", "--finish"); err == nil || !strings.Contains(messages, "3 keys") || out != "" {
 		t.Errorf("finish while keys are left: got %v, %s%s", err, out, messages)
 	}
 	s.must("audit", "verify")
-	s.kill()
+	if got := s.call(late); got != http.StatusOK {
+		t.Errorf("in the last moment: got %d, want 200", got)
+	}
+	s.stop() // before its secret had the time to move
 
 	lost := strings.Fields(s.must("secrets", "rotate", "--finish", "--force"))
 	if len(lost) != 3 || !strings.HasPrefix(lost[0], "app_") || !strings.HasPrefix(lost[1], "key_") || !strings.HasPrefix(lost[2], "tok_") {
@@ -105,7 +109,7 @@ func TestRotation(t *testing.T) {
 		t.Errorf("the old pepper is still in the file, %v", err)
 	}
 	s.start()
-	for key, want := range map[string]int{used: http.StatusOK, declaredText: http.StatusOK, idle: http.StatusUnauthorized} {
+	for key, want := range map[string]int{used: http.StatusOK, late: http.StatusOK, declaredText: http.StatusOK, idle: http.StatusUnauthorized} {
 		if got := s.call(key); got != want {
 			t.Errorf("after the old pepper was dropped: got %d, want %d", got, want)
 		}

@@ -27,8 +27,10 @@ func (p *program) moveSecrets(ctx context.Context, group *errgroup.Group) {
 		}
 		return nil
 	})
+	moves := &moveFollower{program: p, last: make(chan struct{}), done: make(chan struct{})}
+	p.moves.Store(moves)
 	group.Go(func() error {
-		p.followMoves(ctx)
+		moves.run(ctx)
 		return nil
 	})
 }
@@ -36,33 +38,73 @@ func (p *program) moveSecrets(ctx context.Context, group *errgroup.Group) {
 // mostMovesAtOnce bounds the secrets of one transaction.
 const mostMovesAtOnce = 200
 
-// followMoves writes the secrets that were used under an old pepper, until ctx ends. What cannot be
-// written comes again with the secret's next use.
-func (p *program) followMoves(ctx context.Context) {
-	failing := false
+// moveFollower writes the secrets that were used under an old pepper. What cannot be written comes
+// again with the secret's next use.
+type moveFollower struct {
+	program *program
+	last    chan struct{} // closed when no more are used
+	done    chan struct{}
+	failing bool
+}
+
+// run writes until ctx ends, or finish is called and nothing waits any more.
+func (f *moveFollower) run(ctx context.Context) {
+	defer close(f.done)
 	for {
-		var moves []keys.Move
 		select {
 		case <-ctx.Done():
 			return
-		case m := <-p.directory.Moves():
-			moves = append(moves, m)
-		}
-		sleep(ctx, 50*time.Millisecond) // more may come, and one write is cheaper than many
-	more:
-		for len(moves) < mostMovesAtOnce {
-			select {
-			case m := <-p.directory.Moves():
-				moves = append(moves, m)
-			default:
-				break more
+		case <-f.last:
+			for f.write(ctx, nil) {
 			}
+			return
+		case m := <-f.program.directory.Moves():
+			select { // more may come, and one write is cheaper than many
+			case <-f.last:
+			case <-ctx.Done():
+			case <-time.After(50 * time.Millisecond):
+			}
+			f.write(ctx, []keys.Move{m})
 		}
-		err := p.registry.MoveSecrets(ctx, moves)
-		if err != nil && !failing && ctx.Err() == nil {
-			p.log.Error("secrets could not be moved to the current pepper; they move when they are next used", "error", err)
+	}
+}
+
+// write writes these and what waits beside them, as many as one transaction takes, and tells whether it
+// wrote any.
+func (f *moveFollower) write(ctx context.Context, moves []keys.Move) bool {
+more:
+	for len(moves) < mostMovesAtOnce {
+		select {
+		case m := <-f.program.directory.Moves():
+			moves = append(moves, m)
+		default:
+			break more
 		}
-		failing = err != nil
+	}
+	if len(moves) == 0 {
+		return false
+	}
+	err := f.program.registry.MoveSecrets(ctx, moves)
+	if err != nil && !f.failing && ctx.Err() == nil {
+		f.program.log.Error("secrets could not be moved to the current pepper; they move when they are next used", "error", err)
+	}
+	f.failing = err != nil
+	return err == nil
+}
+
+// finish writes what waits, when nothing is admitted any more and the change feed still runs: a secret
+// that was used just now must not look unused to whoever finishes the rotation. A nil follower has
+// nothing.
+func (f *moveFollower) finish() {
+	if f == nil {
+		return
+	}
+	const patience = 5 * time.Second
+	close(f.last)
+	select {
+	case <-f.done:
+	case <-time.After(patience):
+		f.program.log.Warn("secrets used in the last moments were not moved to the current pepper; they move when they are next used")
 	}
 }
 
