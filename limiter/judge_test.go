@@ -1,74 +1,16 @@
 package limiter_test
 
 import (
-	"slices"
 	"sync"
 	"testing"
 	"time"
 
+	"postern/internal/judge"
 	"postern/limiter"
 )
 
-// record is one call as its client saw it: times on one clock, in ns. When inside of it the
-// limiter decided is not known, and not needed.
-type record struct {
-	called, returned time.Duration
-	admitted         bool
-}
-
-// judgement is what records of cost 1 prove about a limiter.
-type judgement struct {
-	admitted, refused int
-	over              int // intervals shorter than the window with more than N admitted calls inside
-	wrong             int // refusals in whose window, lengthened by the resolution, fewer than N can lie
-}
-
-// judge raises no false alarms: it counts only what is wrong wherever in their calls the decisions
-// were made.
-func judge(limit limiter.Limit, records []record) judgement {
-	var j judgement
-	var calls, returns []time.Duration // of admitted calls
-	var short, shortEnds []time.Duration
-	for _, r := range records {
-		if !r.admitted {
-			continue
-		}
-		calls, returns = append(calls, r.called), append(returns, r.returned)
-		if r.returned-r.called < limit.Window { // the others fit in no interval shorter than it
-			short, shortEnds = append(short, r.called), append(shortEnds, r.returned)
-		}
-	}
-	for _, s := range [][]time.Duration{calls, returns, short, shortEnds} {
-		slices.Sort(s)
-	}
-	j.admitted, j.refused = len(calls), len(records)-len(calls)
-	for i, start := range short {
-		// The i calls before this one ended before start + window too, being short.
-		before, _ := slices.BinarySearch(short, start)
-		inside := count(shortEnds, start+limit.Window) - before
-		if i == before && int64(inside) > limit.N {
-			j.over++
-		}
-	}
-	reach := limit.Window + limit.Resolution()
-	for _, r := range records {
-		if r.admitted {
-			continue
-		}
-		// Those called before it returned, without those that had surely left.
-		possible := count(calls, r.returned+1) - count(returns, r.called-reach+1)
-		if int64(possible) < limit.N {
-			j.wrong++
-		}
-	}
-	return j
-}
-
-// count is how many of the ascending times are before end.
-func count(times []time.Duration, end time.Duration) int {
-	n, _ := slices.BinarySearch(times, end)
-	return n
-}
+// record is a judge.Call.
+type record = judge.Call
 
 // TestRaceJudge lets 64 clients loose on one counter, on the real clock, and judges what they saw.
 func TestRaceJudge(t *testing.T) {
@@ -81,13 +23,13 @@ func TestRaceJudge(t *testing.T) {
 			t.Parallel()
 			limit := parse(t, s)
 			l := limiter.NewLocal(limiter.LocalOptions{})
-			j := judge(limit, besiege(t, l, limit, 64, duration))
-			t.Logf("%d admitted, %d refusals judged", j.admitted, j.refused)
-			if j.over != 0 || j.wrong != 0 {
-				t.Errorf("got %d over-admissions and %d wrong refusals, want none", j.over, j.wrong)
+			j := judge.Judge(limit, besiege(t, l, limit, 64, duration))
+			t.Logf("%d admitted, %d refusals judged", j.Admitted, j.Refused)
+			if j.Over != 0 || j.Wrong != 0 {
+				t.Errorf("got %d over-admissions and %d wrong refusals, want none", j.Over, j.Wrong)
 			}
-			if int64(j.admitted) < limit.N || j.refused < 1000 {
-				t.Errorf("got %d admitted and %d refusals: the siege proves little", j.admitted, j.refused)
+			if int64(j.Admitted) < limit.N || j.Refused < 1000 {
+				t.Errorf("got %d admitted and %d refusals: the siege proves little", j.Admitted, j.Refused)
 			}
 		})
 	}
@@ -108,17 +50,17 @@ func besiege(t *testing.T, l limiter.Limiter, limit limiter.Limit, clients int, 
 			var own []record
 			var last record
 			kept := true
-			for i := 0; last.returned < duration; i++ {
-				r := record{called: time.Since(start)}
+			for i := 0; last.Returned < duration; i++ {
+				r := record{Called: time.Since(start)}
 				if err := l.Decide(t.Context(), q, &a); err != nil {
 					t.Error(err)
 					return
 				}
-				r.returned, r.admitted = time.Since(start), a.Allowed
-				if r.admitted && !kept {
+				r.Returned, r.Admitted = time.Since(start), a.Allowed
+				if r.Admitted && !kept {
 					own = append(own, last)
 				}
-				kept = r.admitted || last.admitted || i%every == 0
+				kept = r.Admitted || last.Admitted || i%every == 0
 				if kept {
 					own = append(own, r)
 				}
@@ -203,12 +145,12 @@ func TestJudge(t *testing.T) {
 				if now%(1300*time.Millisecond) < 250*time.Millisecond {
 					continue
 				}
-				records = append(records, record{now - time.Microsecond, now + time.Microsecond, c.admit(now)})
+				records = append(records, record{Called: now - time.Microsecond, Returned: now + time.Microsecond, Admitted: c.admit(now)})
 			}
-			j := judge(limit, records)
-			if (j.over > 0) != c.over || (j.wrong > 0) != c.wrong {
+			j := judge.Judge(limit, records)
+			if (j.Over > 0) != c.over || (j.Wrong > 0) != c.wrong {
 				t.Errorf("got %d over-admissions and %d wrong refusals of %d admitted and %d refused, want over %v, wrong %v",
-					j.over, j.wrong, j.admitted, j.refused, c.over, c.wrong)
+					j.Over, j.Wrong, j.Admitted, j.Refused, c.over, c.wrong)
 			}
 		})
 	}

@@ -21,16 +21,18 @@ var ladder = map[string][]string{
 	"postern/internal/keys":    {"postern/limiter"},
 	"postern/internal/store":   {"postern/internal/keys", "postern/limiter"},
 	"postern/internal/keyfile": {"postern/internal/keys"},
+	"postern/internal/judge":   {"postern/limiter"},
 	"postern/config":           {"postern/internal/keys", "postern/limiter"},
 	"postern/gateway":          {"postern/internal/keys", "postern/limiter"},
 	"postern/admin":            {"postern/internal/keys", "postern/limiter"},
-	"postern/cmd/postern": {"postern/admin", "postern/config", "postern/gateway", "postern/internal/keyfile",
+	"postern/cmd/postern": {"postern/admin", "postern/config", "postern/gateway", "postern/internal/judge", "postern/internal/keyfile",
 		"postern/internal/keys", "postern/internal/store", "postern/limiter"},
 	"postern/internal/bench": {"postern/gateway", "postern/internal/keys", "postern/internal/store", "postern/limiter"},
 }
 
 // Tests may reach one rung further where a real component is the point of the test.
 var ladderOfTests = map[string][]string{
+	"postern/limiter":       {"postern/internal/judge"},
 	"postern/internal/keys": {"postern/internal/store"},
 	"postern/gateway":       {"postern/internal/store"},
 	"postern/admin":         {"postern/internal/store"},
