@@ -86,9 +86,6 @@ type Check struct {
 	Limit   Limit
 	// Span is the calendar period in force, only for calendar limits. See Calendar.
 	Span Span
-	// Own is what this gateway itself has admitted on this counter in Span before this call. A
-	// shared store repairs its count with it; the in-process limiter ignores it.
-	Own int64
 }
 
 // Query is one request put to a Limiter.
