@@ -194,8 +194,8 @@ func (lostStore) Decide(context.Context, *limiter.Query, *limiter.Answer) error 
 func (lostStore) Peek(context.Context, *limiter.Query, *limiter.Answer) error {
 	return limiter.ErrUnavailable
 }
-func (lostStore) Charge(*limiter.Query)      {}
-func (lostStore) Known(*limiter.Check) int64 { return 0 }
+func (lostStore) Charge(*limiter.Query)                               {}
+func (lostStore) Known(*limiter.Check) (total, own int64, heard bool) { return 0, 0, false }
 
 // TestLimiterLost: while the store of counters is lost, on_loss decides, and the answer says so.
 func TestLimiterLost(t *testing.T) {

@@ -67,7 +67,8 @@ func (f *Failover) deal(ask *shareAsk, q *Query, p standing) {
 		if c.Limit.Unit == Sliding {
 			c.Limit.N = p.share(c.Limit.N, turn)
 		} else {
-			c.Limit.N = max(0, c.Limit.N-f.shared.Known(&c)) / int64(p.of)
+			total, _, _ := f.shared.Known(&c)
+			c.Limit.N = max(0, c.Limit.N-total) / int64(p.of)
 			c.Span.Start = max(c.Span.Start, began) // a counter of its own for each loss
 		}
 		ask.shares = append(ask.shares, c.Limit.N)

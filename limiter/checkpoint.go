@@ -76,8 +76,13 @@ func (l *Local) Restore(counts []Count) error {
 	return nil
 }
 
+// invalid tells whether no checkpoint can hold it.
+func (n *Count) invalid() bool {
+	return n.Unit != Day && n.Unit != Month || n.Counter.Level > Route || n.Used < 0 || n.Span.Start >= n.Span.End
+}
+
 func (l *Local) restore(n *Count) error {
-	if n.Unit != Day && n.Unit != Month || n.Counter.Level > Route || n.Used < 0 || n.Span.Start >= n.Span.End {
+	if n.invalid() {
 		return fmt.Errorf("%w: no calendar count: %+v", ErrInvalidQuery, *n)
 	}
 	at := l.clock.read()

@@ -18,9 +18,10 @@ type Shared interface {
 	// Charge notes that this gateway admitted q by itself. The days and months of the store learn of
 	// it as soon as they can be reached; windows do not.
 	Charge(q *Query)
-	// Known is what the store last said that a check's day or month has used, by all gateways; 0 when
-	// it said nothing.
-	Known(c *Check) int64
+	// Known is what all gateways together have used of a check's day or month as far as this one
+	// knows: by the store's last word, or by what a checkpoint held; and what itself has admitted of
+	// it, Charge included. heard tells whether the store had a word in it.
+	Known(c *Check) (total, own int64, heard bool)
 }
 
 // Failover is the Limiter of a gateway in a fleet: a shared store decides, and while it is lost this

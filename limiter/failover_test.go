@@ -40,10 +40,10 @@ func (o *outage) Charge(q *limiter.Query) {
 	o.charged += q.Cost
 }
 
-func (o *outage) Known(*limiter.Check) int64 {
+func (o *outage) Known(*limiter.Check) (total, own int64, heard bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.known
+	return o.known, 0, true
 }
 
 // together makes rosters of gateways that know each other and renew as long as the test runs.

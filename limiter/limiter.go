@@ -47,18 +47,6 @@ var (
 	ErrInvalidQuery = errors.New("invalid query")
 )
 
-// PeriodError is ErrPeriodOver of a limiter whose clock is not the caller's.
-type PeriodError struct {
-	Now time.Time // by the limiter's clock
-}
-
-func (e *PeriodError) Error() string {
-	return ErrPeriodOver.Error() + ": it is " + e.Now.UTC().Format(time.RFC3339Nano) + " for the limiter"
-}
-
-// Is makes the error ErrPeriodOver.
-func (e *PeriodError) Is(target error) bool { return target == ErrPeriodOver }
-
 // Level is what a limit counts by.
 type Level uint8
 
@@ -98,9 +86,6 @@ type Check struct {
 	Limit   Limit
 	// Span is the calendar period in force, only for calendar limits. See Calendar.
 	Span Span
-	// Own is what this gateway itself has admitted on this counter in Span before this call. A
-	// shared store repairs its count with it; the in-process limiter ignores it.
-	Own int64
 }
 
 // Query is one request put to a Limiter.

@@ -1,0 +1,231 @@
+package limiter
+
+import (
+	"fmt"
+	"time"
+)
+
+// ledger is what this node admitted itself, for each day and month counter. What Redis holds of it in
+// the node's field may be less (it was flushed, or failed over to a replica that lagged), then the next
+// call that touches the counter raises it, or more:
+//
+//   - A reply was lost: the field counts units that were admitted nowhere. They stay out of the
+//     ledger, and stay charged for as long as Redis holds the field.
+//   - This process was killed and restored a checkpoint older than its last admissions. The
+//     field is then the better witness: a ledger that stayed below it would, after a flush,
+//     give out again what was admitted between. So the first reply on each counter in the life of a
+//     process is learnt from. Until it is there no other call on that counter is sent, since
+//     the field in its reply would count what that one was granted as well, twice. Units whose reply was lost before
+//     the restart enter the ledger this way: over-charged, as they were.
+//
+// Everything in it is guarded by Redis.mu.
+type ledger struct {
+	most    int
+	owns    map[string]*own // by appendName: the checkpoint knows no tags
+	changed []*own
+}
+
+// own is one counter's page. It counts on from where the units of a checkpoint ended.
+type own struct {
+	count  Count
+	name   string
+	tag    string // what its key was last seen under; empty when no call has touched it
+	tagged bool
+	held   int64 // of count.Used: charged by Charge before the field was learnt, not sent yet
+	total  int64 // what all nodes had used when Redis was last heard
+	heard  bool  // total is known
+	sure   bool  // the field has been learnt
+	asking *batch
+	marked bool // in changed
+}
+
+// book is an own count as a batch uses it.
+type book struct {
+	own  *own
+	sent int64
+}
+
+// open finds the pages of a new batch.
+func (l *ledger) open(b *batch, q *Query) {
+	for i := range q.Checks {
+		var o *own
+		if c := &q.Checks[i]; c.Limit.Unit != Sliding {
+			o = l.page(c)
+			if o != nil && !o.tagged {
+				o.tag, o.tagged = q.Tag, true
+			}
+		}
+		b.books = append(b.books, book{own: o})
+	}
+}
+
+// page returns a counter's page, nil if there is no room for a new one.
+func (l *ledger) page(c *Check) *own {
+	var room [160]byte
+	name := appendName(room[:0], c)
+	o := l.owns[string(name)]
+	if o == nil && len(l.owns) < l.most {
+		o = &own{name: string(name), count: Count{Counter: c.Counter, Unit: c.Limit.Unit, Span: c.Span}}
+		l.owns[o.name] = o
+	}
+	return o
+}
+
+// ready tells whether no call is on the wire that one of b's counters has to wait for.
+func (l *ledger) ready(b *batch) bool {
+	for _, k := range b.books {
+		if k.own != nil && k.own.asking != nil {
+			return false
+		}
+	}
+	return true
+}
+
+// begin writes the bytes that differ from call to call.
+func (l *ledger) begin(b *batch) {
+	b.packed = append(b.packed[:0], b.wire.packed()...)
+	switch b.purpose {
+	case toDecide:
+		putNumber(b.packed[askedAt:], int64(len(b.waiters)))
+	case toRepair:
+		putNumber(b.packed[askedAt:], 0)
+	}
+	for i := range b.books {
+		k := &b.books[i]
+		if k.own == nil {
+			continue
+		}
+		if !k.own.sure {
+			k.own.asking = b
+		}
+		k.sent = k.own.count.Used - k.own.held
+		putNumber(b.packed[headSize+i*checkSize+ownAt:], k.sent)
+	}
+}
+
+// end books what b was granted.
+func (l *ledger) end(r *Redis, b *batch, v verdict, err error) {
+	for i := range b.books {
+		k := &b.books[i]
+		o := k.own
+		if o == nil {
+			continue
+		}
+		if o.asking == b {
+			o.asking = nil
+		}
+		if err != nil || v.over() {
+			continue
+		}
+		used, field, repaired := v.state(i)
+		units := int64(0)
+		if b.purpose == toDecide {
+			units = v.granted() * b.cost
+		}
+		o.total, o.heard = used+units, true
+		switch {
+		case o.sure && repaired > 0 && k.sent > 0:
+			r.suspect()
+		case !o.sure:
+			o.sure, o.held = true, 0
+			units += field - units - k.sent
+		}
+		l.add(o, units)
+	}
+}
+
+func (l *ledger) add(o *own, units int64) {
+	if units == 0 {
+		return
+	}
+	o.count.Used += units
+	if !o.marked {
+		o.marked = true
+		l.changed = append(l.changed, o)
+	}
+}
+
+// forget drops the pages of periods that ended long before an instant of the store's clock, in µs.
+func (l *ledger) forget(now int64) {
+	for name, o := range l.owns {
+		if o.count.Span.End+calendarGrace <= now && o.asking == nil && !o.marked {
+			delete(l.owns, name)
+		}
+	}
+}
+
+// Changed appends to to what this node itself has admitted on the day and month counters that changed
+// since the last call, and returns it. Safe for concurrent use; what one call returns no other does.
+func (r *Redis) Changed(to []Count) []Count {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, o := range r.ledger.changed {
+		o.marked = false
+		to = append(to, o.count)
+	}
+	clear(r.ledger.changed)
+	r.ledger.changed = r.ledger.changed[:0]
+	return to
+}
+
+// Restore puts counts of a checkpoint back, before the first decision: those of this node, or of a
+// Local whose place this limiter takes. The next call on each of these counters brings them to Redis.
+// A counter that stands higher already stays. ErrFull, wrapped, when there is no room for all; ErrInvalidQuery for what no
+// checkpoint holds.
+func (r *Redis) Restore(counts []Count) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now := time.Now().UnixMicro()
+	for i := range counts {
+		n := &counts[i]
+		if n.invalid() {
+			return fmt.Errorf("restore count %d of %d: %w: no calendar count: %+v", i+1, len(counts), ErrInvalidQuery, *n)
+		}
+		if n.Used == 0 || n.Span.End+calendarGrace <= now {
+			continue
+		}
+		o := r.ledger.page(&Check{Counter: n.Counter, Limit: Limit{Unit: n.Unit}, Span: n.Span})
+		if o == nil {
+			return fmt.Errorf("restore count %d of %d: %w", i+1, len(counts), ErrFull)
+		}
+		o.count.Used = max(o.count.Used, n.Used)
+		o.total = max(o.total, n.Used) // at least
+	}
+	return nil
+}
+
+// Charge books what was admitted elsewhere, while Redis could not be asked: q's cost on each of its days
+// and months. The next call on each of them, or the next repair, brings it to Redis.
+func (r *Redis) Charge(q *Query) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for i := range q.Checks {
+		c := &q.Checks[i]
+		if c.Limit.Unit == Sliding {
+			continue
+		}
+		o := r.ledger.page(c)
+		if o == nil {
+			continue
+		}
+		o.tag, o.tagged = q.Tag, true
+		if !o.sure {
+			o.held += q.Cost
+		}
+		r.ledger.add(o, q.Cost)
+	}
+}
+
+// Known returns what is known without asking Redis about a check of a day or month: what all nodes
+// together had used when Redis was last heard, or at least by the checkpoint, and what this node has
+// admitted, Charge included. ok is false if Redis was never heard about it.
+func (r *Redis) Known(c *Check) (total, own int64, ok bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var room [160]byte
+	o := r.ledger.owns[string(appendName(room[:0], c))]
+	if o == nil {
+		return 0, 0, false
+	}
+	return o.total, o.count.Used, o.heard
+}

@@ -1,0 +1,102 @@
+//go:build realservers
+
+package limiter_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// server is a redis-server of the test's own, on a free port of loopback, without persistence.
+type server struct {
+	*redis.Client // for the test itself
+	addr          string
+	args          []string
+	cmd           *exec.Cmd
+	output        bytes.Buffer
+}
+
+// freePort returns a port of loopback that nobody listens on.
+func freePort(t testing.TB) int {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port
+}
+
+func startRedis(t testing.TB, args ...string) *server {
+	t.Helper()
+	port := freePort(t)
+	s := &server{
+		addr: fmt.Sprint("127.0.0.1:", port),
+		args: append([]string{"--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--save", "", "--dir", t.TempDir()}, args...),
+	}
+	s.Client = redis.NewClient(&redis.Options{Addr: s.addr, Protocol: 2, DialerRetries: 1, DisableIdentity: true})
+	t.Cleanup(func() { s.kill(); _ = s.Close() })
+	s.start(t)
+	return s
+}
+
+// start starts it, again after a kill, and waits until it answers.
+func (s *server) start(t testing.TB) {
+	t.Helper()
+	s.cmd = exec.Command("redis-server", s.args...)
+	s.cmd.Stdout = &s.output
+	if err := s.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, 20*time.Second, "redis-server answers", func() bool {
+		err := s.Ping(context.Background()).Err()
+		return err == nil || strings.HasPrefix(err.Error(), "NOAUTH")
+	})
+}
+
+func (s *server) kill() {
+	if s.cmd.ProcessState == nil {
+		_ = s.cmd.Process.Signal(syscall.SIGCONT)
+		_ = s.cmd.Process.Kill()
+		_ = s.cmd.Wait()
+	}
+}
+
+func (s *server) pause(t testing.TB)  { t.Helper(); must(t, s.cmd.Process.Signal(syscall.SIGSTOP)) }
+func (s *server) resume(t testing.TB) { t.Helper(); must(t, s.cmd.Process.Signal(syscall.SIGCONT)) }
+
+// info returns one line of INFO as a number.
+func (s *server) info(t testing.TB, section, name string) float64 {
+	t.Helper()
+	text, err := s.Info(context.Background(), section).Result()
+	must(t, err)
+	for line := range strings.Lines(text) {
+		if value, ok := strings.CutPrefix(strings.TrimSpace(line), name+":"); ok {
+			f, err := strconv.ParseFloat(value, 64)
+			must(t, err)
+			return f
+		}
+	}
+	t.Fatalf("INFO %s has no %s", section, name)
+	return 0
+}
+
+// eventually waits until something holds.
+func eventually(t testing.TB, d time.Duration, what string, holds func() bool) {
+	t.Helper()
+	for end := time.Now().Add(d); !holds(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("after %v still not: %s", d, what)
+		}
+	}
+}

@@ -1,0 +1,163 @@
+package limiter
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
+)
+
+// store finds the server of a key: always the one of a single server or behind Sentinel, one of
+// several masters in a cluster. Calls go to servers' own clients, never through the cluster's, whose
+// loop of redirects sends a command again after a network error.
+type store struct {
+	single  *redis.Client
+	cluster *redis.ClusterClient
+}
+
+const (
+	// pipelines is how many are on the wire to one server at most. More of them are smaller, and
+	// cost both sides more; with one alone, a single lost packet would stop everybody.
+	pipelines = 2
+	// dialTimeout bounds a dial, which goes on when the decision that wanted it has given up.
+	dialTimeout = 500 * time.Millisecond
+)
+
+func openStore(o RedisOptions) (store, error) {
+	u := &redis.UniversalOptions{
+		Addrs: o.Addrs, MasterName: o.MasterName, Username: o.Username, Password: o.Password, TLSConfig: o.TLS,
+		SentinelUsername: o.SentinelUsername, SentinelPassword: o.SentinelPassword,
+	}
+	if o.URL != "" {
+		if len(o.Addrs) > 0 {
+			return store{}, errors.New("redis: both a URL and addresses: want one of them")
+		}
+		if err := fromURL(o.URL, u); err != nil {
+			return store{}, err
+		}
+		u.TLSConfig = cmp.Or(o.TLS, u.TLSConfig)
+	}
+	if len(u.Addrs) == 0 {
+		return store{}, errors.New("redis: no address")
+	}
+	u.ContextTimeoutEnabled = true
+	u.MaxRetries = -1
+	u.Protocol = 2 // no handshake of its own, and nothing pushed into replies
+	u.DisableIdentity = true
+	u.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
+	u.DialTimeout, u.DialerRetries = dialTimeout, 1
+	u.ReadTimeout, u.WriteTimeout = time.Second, time.Second // contexts end sooner
+	u.PoolTimeout = time.Second
+	// The pool stops dialling for a second at a time after PoolSize failed dials; here it must
+	// decide again as soon as the store is back. What bounds connections is pipelines.
+	u.PoolSize, u.MaxConcurrentDials = 512, 2*pipelines
+	u.ReadBufferSize, u.WriteBufferSize = 8<<10, 8<<10
+	u.Dialer = dialer(u.TLSConfig)
+
+	if o.MasterName == "" && (o.Cluster || len(u.Addrs) > 1) {
+		c := u.Cluster()
+		c.MaxRedirects = -1
+		return store{cluster: redis.NewClusterClient(c)}, nil
+	}
+	if o.MasterName != "" {
+		return store{single: redis.NewFailoverClient(u.Failover())}, nil
+	}
+	return store{single: redis.NewClient(u.Simple())}, nil
+}
+
+// fromURL reads a URL. Errors never show it: a password is in it.
+func fromURL(text string, u *redis.UniversalOptions) error {
+	parsed, err := url.Parse(text)
+	if err != nil || parsed.Scheme != "redis" && parsed.Scheme != "rediss" || parsed.Hostname() == "" {
+		return errors.New("redis URL: want redis://[user:password@]host[:port][/db] or rediss://… with TLS")
+	}
+	if parsed.RawQuery != "" || parsed.Fragment != "" {
+		return errors.New("redis URL: want nothing after the database's number")
+	}
+	o, err := redis.ParseURL(text)
+	if err != nil {
+		return errors.New("redis URL: the path must be the database's number, as in redis://host:6379/0")
+	}
+	u.Addrs, u.DB, u.TLSConfig = []string{o.Addr}, o.DB, o.TLSConfig
+	u.Username, u.Password = cmp.Or(u.Username, o.Username), cmp.Or(u.Password, o.Password)
+	return nil
+}
+
+// client returns the client of the server that a key is on. On a cluster it may have to ask for the map.
+func (s store) client(ctx context.Context, key string) (*redis.Client, error) {
+	if s.cluster == nil {
+		return s.single, nil
+	}
+	return s.cluster.MasterForKey(ctx, key)
+}
+
+// redirected returns the client of the address that a MOVED or ASK names.
+func (s store) redirected(ctx context.Context, addr string) (*redis.Client, error) {
+	found := make(chan *redis.Client, 1)
+	if s.cluster != nil {
+		// It asks for the map of the cluster first.
+		err := s.cluster.ForEachMaster(ctx, func(_ context.Context, c *redis.Client) error {
+			if c.Options().Addr == addr {
+				select {
+				case found <- c:
+				default:
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	select {
+	case c := <-found:
+		return c, nil
+	default:
+		return nil, fmt.Errorf("redirected to %s, which is not a master of the cluster", addr)
+	}
+}
+
+func (s store) Close() error {
+	if s.cluster != nil {
+		return s.cluster.Close()
+	}
+	return s.single.Close()
+}
+
+// dialer dials; a failure comes as a connection that fails with it. The pool counts failed dials, and
+// after as many as its size it tries but once a second.
+func dialer(config *tls.Config) func(context.Context, string, string) (net.Conn, error) {
+	plain := &net.Dialer{Timeout: dialTimeout, KeepAlive: 15 * time.Second}
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		var c net.Conn
+		var err error
+		if config == nil {
+			c, err = plain.DialContext(ctx, network, addr)
+		} else {
+			c, err = (&tls.Dialer{NetDialer: plain, Config: config}).DialContext(ctx, network, addr)
+		}
+		if err != nil {
+			return deadConn{err}, nil
+		}
+		return c, nil
+	}
+}
+
+// deadConn is a connection that was never made.
+type deadConn struct{ err error }
+
+func (c deadConn) Read([]byte) (int, error)         { return 0, c.err }
+func (c deadConn) Write([]byte) (int, error)        { return 0, c.err }
+func (c deadConn) Close() error                     { return nil }
+func (c deadConn) LocalAddr() net.Addr              { return &net.TCPAddr{} }
+func (c deadConn) RemoteAddr() net.Addr             { return &net.TCPAddr{} }
+func (c deadConn) SetDeadline(time.Time) error      { return nil }
+func (c deadConn) SetReadDeadline(time.Time) error  { return nil }
+func (c deadConn) SetWriteDeadline(time.Time) error { return nil }
