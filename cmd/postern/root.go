@@ -68,6 +68,7 @@ func newRoot(s session) *cobra.Command {
 		newBackup(g),
 		newRestore(g),
 		newSecrets(g),
+		newBench(g),
 		newVersion(g),
 	)
 	return root
