@@ -103,7 +103,7 @@ func (r *reader) CredentialByDigest(ctx context.Context, d keys.Digest) (keys.Cr
 	}
 	// The digest stands in the record as it is.
 	var rows []credentialRow
-	if err := r.db.NewSelect().Model(&rows).Column(credentialColumns...).Where("instr(record, ?) > 0", d[:]).Scan(ctx); err != nil {
+	if err := r.db.NewSelect().Model(&rows).Column(credentialColumns...).Where(r.dialect.contains, d[:]).Scan(ctx); err != nil {
 		return keys.Credential{}, r.fail(ctx, doing, err)
 	}
 	for i := range rows {
