@@ -133,7 +133,7 @@ func (r *reader) LastUses(ctx context.Context, ids []keys.CredentialID) ([]keys.
 	const doing = "read last uses"
 	texts := make([]string, 0, len(ids))
 	for _, id := range ids {
-		if !hasNUL(string(id)) {
+		if !odd(string(id)) {
 			texts = append(texts, string(id))
 		}
 	}

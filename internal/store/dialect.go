@@ -33,7 +33,8 @@ type dialect struct {
 	// lockHead reads the change number and holds every other writer off until the transaction
 	// ends. Its second column names the transaction, see outcome.
 	lockHead string
-	// moveHead writes a change number in the place of another one, and changes one row.
+	// moveHead writes a change number in the place of another one, and changes one row. With outcome it
+	// also leaves the transaction's mark, the third argument, whether the number moves or not.
 	moveHead string
 	// now is the database's clock as an expression: microseconds since 1970.
 	now string
@@ -51,10 +52,11 @@ type dialect struct {
 	damaged func(err error) bool
 	// transient tells whether an update that ended so before its commit is worth another try.
 	transient func(err error) bool
-	// definite tells whether a commit that ended so certainly did not happen. Of others outcome asks,
-	// by the transaction's name, for "committed", "aborted" or "in progress"; "" where all are definite.
-	definite func(err error) bool
-	outcome  string
+	// definite tells whether a commit that ended so certainly did not happen. Of others outcome asks, by
+	// the transaction's name, and answers "in progress" or that it is over in some way; then marked asks
+	// whether its mark is there. Both are "" where all are definite.
+	definite        func(err error) bool
+	outcome, marked string
 	// foreign returns an error that says so when the database belongs to another program.
 	foreign func(ctx context.Context, db *sql.DB) error
 	// lockSchema waits until no other program migrates the database; the result lets the next one.

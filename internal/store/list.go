@@ -58,7 +58,7 @@ func (r *reader) Credentials(ctx context.Context, f keys.CredentialFilter) (keys
 		}
 		after = &p
 	}
-	if len(f.Search) > maxSearch || hasNUL(string(f.Tenant), string(f.OwnerType), f.OwnerID, string(f.OwnUser), string(f.Kind), string(f.Status), string(f.API)) {
+	if len(f.Search) > maxSearch || odd(string(f.Tenant), string(f.OwnerType), f.OwnerID, string(f.OwnUser), string(f.Kind), string(f.Status), string(f.API)) {
 		return keys.CredentialPage{}, nil // nothing is like that
 	}
 

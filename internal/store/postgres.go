@@ -116,12 +116,15 @@ func withoutAddress(err error, u *url.URL) string {
 // the server has been silent for so long in the middle of something (0: never).
 func postgresSession(config *pgx.ConnConfig, settings map[string]string, silence time.Duration) *pgx.ConnConfig {
 	c := config.Copy()
-	// The query builder writes values into the text: such a statement is met once and not worth preparing,
-	// and what a quote means must not depend on the database's settings.
+	// The query builder writes values into the text: such a statement is met once and not worth preparing.
 	c.DefaultQueryExecMode = pgx.QueryExecModeExec
-	c.RuntimeParams["standard_conforming_strings"] = "on"
-	c.RuntimeParams["client_encoding"] = "UTF8"
-	c.RuntimeParams["default_transaction_isolation"] = "read committed"
+	// What a quote means, how bytes are written and what a transaction sees must not depend on the
+	// database's settings.
+	for name, value := range map[string]string{
+		"standard_conforming_strings": "on", "client_encoding": "UTF8", "bytea_output": "hex", "default_transaction_isolation": "read committed",
+	} {
+		c.RuntimeParams[name] = value
+	}
 	if c.RuntimeParams["application_name"] == "" {
 		c.RuntimeParams["application_name"] = "postern"
 	}
@@ -155,19 +158,27 @@ func durable(ctx context.Context, conn *pgx.Conn) error {
 	return err
 }
 
+const postgresNow = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
+
+// moveHeadPostgres notifies, which the server does when the transaction commits and not without it, and
+// takes out marks that nobody asks for any more: more than it leaves, so that they get fewer.
+const moveHeadPostgres = `WITH moved AS (UPDATE head SET seq = $1 WHERE id = 1 AND seq = $2 RETURNING seq),
+	marked AS (INSERT INTO commits (mark, made_at) VALUES ($3, ` + postgresNow + `)),
+	swept AS (DELETE FROM commits WHERE mark IN
+		(SELECT mark FROM commits WHERE made_at < ` + postgresNow + ` - 60000000 ORDER BY made_at LIMIT 10))
+	SELECT CASE WHEN seq > $2 THEN pg_notify('` + channel + `', seq::text) END FROM moved`
+
 func postgresDialect() dialect {
 	return dialect{
-		name:     "postgres",
-		bun:      pgdialect.New(),
-		goose:    goose.DialectPostgres,
-		begin:    beginPostgres,
-		snapshot: &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true},
-		export:   "SELECT pg_export_snapshot()",
-		lockHead: "SELECT seq, pg_current_xact_id()::text FROM head WHERE id = 1 FOR UPDATE",
-		// The notification is sent when the transaction commits, and not without it.
-		moveHead: `WITH moved AS (UPDATE head SET seq = ? WHERE id = 1 AND seq = ? RETURNING seq)
-			SELECT pg_notify('` + channel + `', seq::text) FROM moved`,
-		now:          "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint",
+		name:         "postgres",
+		bun:          pgdialect.New(),
+		goose:        goose.DialectPostgres,
+		begin:        beginPostgres,
+		snapshot:     &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true},
+		export:       "SELECT pg_export_snapshot()",
+		lockHead:     "SELECT seq, pg_current_xact_id()::text FROM head WHERE id = 1 FOR UPDATE",
+		moveHead:     moveHeadPostgres,
+		now:          postgresNow,
 		contains:     "position(? in record) > 0",
 		prepared:     []any{pgx.QueryExecModeCacheStatement},
 		placeholders: numbered,
@@ -175,7 +186,8 @@ func postgresDialect() dialect {
 		damaged:      damagedPostgres,
 		transient:    transientPostgres,
 		definite:     definitePostgres,
-		outcome:      "SELECT pg_xact_status(?::text::xid8)",
+		outcome:      "SELECT coalesce(pg_xact_status(?::text::xid8), '')",
+		marked:       "SELECT EXISTS (SELECT 1 FROM commits WHERE mark = ?)",
 		foreign:      foreignPostgres,
 		lockSchema:   lockSchemaPostgres,
 	}

@@ -4,8 +4,12 @@ package store_test
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"postern/internal/keys"
 	"postern/internal/pgserver"
@@ -34,6 +38,30 @@ var postgres = sync.OnceValues(func() (*pgserver.Server, error) {
 func TestPostgres(t *testing.T) { testStore(t, openPostgres) }
 
 func TestConcurrentPostgres(t *testing.T) { testConcurrent(t, openPostgres) }
+
+func TestOddPostgres(t *testing.T) { testOdd(t, openPostgres) }
+
+func TestScalePostgres(t *testing.T) {
+	server, err := postgres()
+	if err != nil {
+		t.Fatal(err)
+	}
+	name, err := server.Database("migrated")
+	if err != nil {
+		t.Fatal(err)
+	}
+	testScale(t, openAddress(t, server.Address(name)), 10*time.Second, func() int64 {
+		var size int64
+		conn, err := pgx.Connect(t.Context(), server.Address(name))
+		if err == nil {
+			err = errors.Join(conn.QueryRow(t.Context(), "SELECT pg_database_size(current_database())").Scan(&size), conn.Close(t.Context()))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return size
+	})
+}
 
 // openPostgres opens a store in a database of the test's own.
 func openPostgres(t *testing.T) keys.Store {

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"crypto/rand"
 	"database/sql"
 	"fmt"
 
@@ -19,6 +20,7 @@ type transaction struct {
 	head  keys.Seq // when it began
 	next  keys.Seq // the number of the last change so far
 	name  string   // the database's for this transaction; "" where it has none
+	mark  []byte   // what it leaves to be found by; nil where it has none
 	stmts map[string]*sql.Stmt
 }
 
@@ -31,6 +33,10 @@ func (s *Store) begin(ctx context.Context, btx bun.Tx) (*transaction, error) {
 		return nil, fmt.Errorf("lock the head: %w", err)
 	}
 	t.next = t.head
+	if s.dialect.marked != "" {
+		t.mark = make([]byte, 16)
+		_, _ = rand.Read(t.mark) // never fails
+	}
 	return t, nil
 }
 
@@ -41,12 +47,15 @@ func (t *transaction) number() keys.Seq {
 	return t.next
 }
 
-// finish writes the newest change number.
+// finish writes the newest change number, and the mark.
 func (t *transaction) finish(ctx context.Context) error {
-	if t.next == t.head {
+	args := []any{int64(t.next), int64(t.head)}
+	if t.mark != nil {
+		args = append(args, t.mark)
+	} else if t.next == t.head {
 		return nil
 	}
-	n, err := t.exec(ctx, t.dialect.moveHead, int64(t.next), int64(t.head))
+	n, err := t.exec(ctx, t.dialect.moveHead, args...)
 	if err == nil && n != 1 {
 		err = fmt.Errorf("the head moved from %d under the lock", t.head)
 	}

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"time"
@@ -55,7 +54,7 @@ func (s *Store) updateOnce(ctx context.Context, fn func(ctx context.Context, tx 
 		if s.dialect.definite(err) {
 			return 0, s.dialect.transient(err), s.fail(ctx, "commit update", err)
 		}
-		if err := s.settle(ctx, tx.name, err); err != nil {
+		if err := s.settle(ctx, tx, err); err != nil {
 			return 0, false, fmt.Errorf("commit update: %w", err)
 		}
 	}
@@ -71,16 +70,15 @@ const (
 
 // settle finds out what became of a commit whose answer was lost: nil when it happened. It does not end
 // with ctx: who hung up may ask again, and must not be told the wrong thing then.
-func (s *Store) settle(ctx context.Context, name string, lost error) error {
+func (s *Store) settle(ctx context.Context, tx *transaction, lost error) error {
 	asking, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleLimit)
 	defer cancel()
 	for asking.Err() == nil {
-		var outcome sql.NullString
-		err := s.pool.QueryRowContext(asking, s.dialect.placeholders(s.dialect.outcome), name).Scan(&outcome)
+		happened, over, err := s.outcome(asking, tx)
 		switch {
-		case err == nil && outcome.String == "committed":
+		case err == nil && happened:
 			return nil
-		case err == nil && outcome.String == "aborted":
+		case err == nil && over:
 			return fmt.Errorf("%w: the connection was lost, and nothing was written: %w", keys.ErrStoreUnavailable, lost)
 		}
 		select { // still going on, or not reached
@@ -89,4 +87,20 @@ func (s *Store) settle(ctx context.Context, name string, lost error) error {
 		}
 	}
 	return errors.Join(fmt.Errorf("%w: %w", keys.ErrStoreUnavailable, keys.ErrOutcomeUnknown), lost)
+}
+
+// outcome looks at a transaction that another connection began. In this order: once it is over, in whatever
+// way, its mark is there or never will be.
+func (s *Store) outcome(ctx context.Context, tx *transaction) (happened, over bool, err error) {
+	var state string
+	err = s.pool.QueryRowContext(ctx, s.dialect.placeholders(s.dialect.outcome), tx.name).Scan(&state)
+	if err != nil && s.dialect.classify(err) != nil {
+		return false, false, err
+	}
+	// An error of another kind: a server that was restored, or took over, knows of no such transaction.
+	if err == nil && state == "in progress" {
+		return false, false, nil
+	}
+	err = s.pool.QueryRowContext(ctx, s.dialect.placeholders(s.dialect.marked), tx.mark).Scan(&happened)
+	return happened, true, err
 }

@@ -18,6 +18,16 @@ CREATE TABLE head (
 
 INSERT INTO head (id, seq) VALUES (1, 0);
 
+-- A mark of each of the latest transactions, for a writer that lost its connection in the middle of a commit
+-- and asks whether it happened. The number of a transaction alone does not tell: after a crash another one
+-- may have it.
+CREATE TABLE commits (
+    mark    BYTEA NOT NULL PRIMARY KEY,
+    made_at BIGINT NOT NULL
+);
+
+CREATE INDEX commits_made ON commits (made_at);
+
 CREATE TABLE tenants (
     id         TEXT COLLATE "C" NOT NULL PRIMARY KEY,
     change_seq BIGINT NOT NULL UNIQUE,
