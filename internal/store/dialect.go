@@ -42,7 +42,9 @@ type dialect struct {
 	contains string
 	// prepared stands before the arguments of a statement that the driver itself shall keep prepared.
 	// Without, such statements are prepared by each transaction.
+	// once stands there in its place where the text is not met again.
 	prepared []any
+	once     any
 	// placeholders rewrites the ? of a prepared statement into the database's own.
 	placeholders func(query string) string
 	// classify finds out what a driver's error means to our callers: one of the keys.Err… or nil

@@ -181,6 +181,7 @@ func postgresDialect() dialect {
 		now:          postgresNow,
 		contains:     "position(? in record) > 0",
 		prepared:     []any{pgx.QueryExecModeCacheStatement},
+		once:         pgx.QueryExecModeExec,
 		placeholders: numbered,
 		classify:     classifyPostgres,
 		damaged:      damagedPostgres,
