@@ -17,7 +17,8 @@ func Reach(path string, o LoadOptions) (*Config, error) {
 		return nil, d.err()
 	}
 	for _, needed := range []string{"version", "data_dir", "listen", "admin", "store"} {
-		if d.broken(needed) {
+		// A client's environment need not have the store's address.
+		if d.broken(needed) && (needed != "store" || c.Store.None()) {
 			return nil, d.err()
 		}
 	}

@@ -3,20 +3,42 @@ package config
 import (
 	"fmt"
 	"io"
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 )
 
-// Store is the system of record.
+// Store is the system of record: one of the two, or neither with store: none.
 type Store struct {
-	// SQLite is the absolute path of the database in data_dir; "" with store: none.
-	SQLite string
+	SQLite   string // absolute path of the database in data_dir
+	Postgres Ref    // the environment variable that holds the address of a PostgreSQL database
 }
 
 // None tells whether there is no store: declared keys only.
-func (s Store) None() bool { return s.SQLite == "" }
+func (s Store) None() bool { return s == Store{} }
+
+// Address is what opens the store: sqlite:<absolute path> or postgres://…, which may hold a password. env
+// is the environment as os.Environ gives it. It must not be called with store: none.
+func (s Store) Address(env []string) (string, error) {
+	if s.SQLite != "" {
+		return "sqlite:" + s.SQLite, nil
+	}
+	text, err := s.Postgres.Read(env)
+	return strings.TrimSpace(string(text)), err
+}
+
+// String is what people call the store, without anything secret.
+func (s Store) String() string {
+	switch {
+	case s.SQLite != "":
+		return s.SQLite
+	case s.Postgres.Env != "":
+		return "the PostgreSQL database that " + s.Postgres.Env + " names"
+	}
+	return "none"
+}
 
 // Secrets names the files or variables that hold the installation's secrets. Load does not read
 // them; see Ref.Read.
@@ -59,10 +81,32 @@ func (s *Store) decode(d *decoder, n *node, p path) {
 	if !ok {
 		return
 	}
-	if strings.Contains(in, "@") {
-		d.mask(n) // a database's address with its password
+	if strings.Contains(in, "@") || strings.Contains(in, "//") {
+		d.mask(n) // a database's address, perhaps with its password
 	}
 	d.accept(s.parse(in), p, n)
+	if s.Postgres.Env != "" {
+		d.accept(s.Postgres.checkPostgres(d.env), p, n)
+	}
+}
+
+// checkPostgres looks at the address in the environment. What is in it is never shown: it may hold a
+// password, at any place where it is not an address.
+func (r Ref) checkPostgres(env map[string]string) error {
+	text, err := r.read(env)
+	if err != nil {
+		return complaint{err.Error(), "set it where Postern runs, to postgres://USER:PASSWORD@HOST/DATABASE"}
+	}
+	u, err := url.Parse(strings.TrimSpace(string(text)))
+	if err != nil {
+		return complaint{fmt.Sprintf("what environment variable %s holds is not a URL", r.Env),
+			"set it to postgres://USER:PASSWORD@HOST/DATABASE, with % and two hex digits for each special character of the password"}
+	}
+	if u.Scheme != "postgres" && u.Scheme != "postgresql" {
+		return complaint{fmt.Sprintf("environment variable %s does not hold the address of a PostgreSQL database", r.Env),
+			"set it to postgres://USER:PASSWORD@HOST/DATABASE"}
+	}
+	return nil
 }
 
 func (s *Store) parse(in string) error {
@@ -73,10 +117,15 @@ func (s *Store) parse(in string) error {
 		s.SQLite = name // checkStore puts data_dir before it
 	case kind == "sqlite":
 		return complaint{fmt.Sprintf("%s is not a file name", show(name)), "write a plain name, as in sqlite:postern.db; the file lies in data_dir"}
-	case kind == "env" || strings.HasPrefix(kind, "postgres"):
-		return complaint{"PostgreSQL is not available in this version", "write sqlite:postern.db, or none"}
+	case kind == "env" && variableForm.MatchString(name):
+		s.Postgres.Env = name
+	case kind == "env":
+		return complaint{fmt.Sprintf("%s is not the name of an environment variable", show(name)), "write it as in env:DATABASE_URL"}
+	case strings.HasPrefix(kind, "postgres"):
+		return complaint{"must say where the address is, not the address itself, which may hold a password",
+			"put it into an environment variable, and write its name as in env:DATABASE_URL"}
 	default:
-		return complaint{fmt.Sprintf("%s is not a store", show(kind)), "write sqlite:NAME or none"}
+		return complaint{fmt.Sprintf("%s is not a store", show(kind)), "write sqlite:NAME, env:NAME for PostgreSQL, or none"}
 	}
 	return nil
 }
@@ -143,7 +192,7 @@ func (r Ref) String() string {
 }
 
 func (d *decoder) checkStore(c *Config) {
-	if !c.Store.None() {
+	if c.Store.SQLite != "" {
 		c.Store.SQLite = filepath.Join(string(c.DataDir), c.Store.SQLite)
 	}
 }

@@ -39,15 +39,29 @@ func openInstallation(ctx context.Context, cfg *config.Config, env []string, log
 	if err := makeDataDir(string(cfg.DataDir)); err != nil {
 		return nil, err
 	}
-	if _, err := os.Stat(cfg.Store.SQLite); errors.Is(err, os.ErrNotExist) {
+	if _, err := os.Stat(cfg.Store.SQLite); cfg.Store.SQLite != "" && errors.Is(err, os.ErrNotExist) {
 		// Right after init that is as it should be; later it means a data_dir that is not the one.
 		log.Warn("there is no database yet: making a new one, which knows no keys", "file", cfg.Store.SQLite)
 	}
-	s, err := store.Open(ctx, "sqlite:"+cfg.Store.SQLite, store.Options{Log: log})
+	s, err := openStore(ctx, cfg, env, log)
 	if err != nil {
 		return nil, err
 	}
 	return &installation{format: format, vault: vault, store: s}, nil
+}
+
+// openStore opens the database, which is created and migrated as far as it is absent.
+func openStore(ctx context.Context, cfg *config.Config, env []string, log *slog.Logger) (*store.Store, error) {
+	address, err := cfg.Store.Address(env)
+	if err != nil {
+		return nil, &failure{code: exitConfig, err: fmt.Errorf("store: %w", err), next: "Set it where Postern runs."}
+	}
+	s, err := store.Open(ctx, address, store.Options{Log: log})
+	if err != nil && cfg.Store.Postgres.Env != "" && errors.Is(err, keys.ErrStoreUnavailable) {
+		return nil, &failure{code: exitUnreachable, err: err,
+			next: fmt.Sprintf("Is PostgreSQL running, and does %s name it and a user who may use the database? A gateway that runs already goes on without it.", cfg.Store.Postgres.Env)}
+	}
+	return s, err
 }
 
 func (i *installation) Close() error {

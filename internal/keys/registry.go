@@ -241,6 +241,12 @@ func (r *Registry) failure(what string, err error) error {
 			Detail: "The store's disk is full; nothing was changed.",
 			Hint:   "Free space where the database lies, then try again. Calls to the gateway go on meanwhile.",
 		}
+	case errors.Is(err, ErrOutcomeUnknown):
+		refusal = &Refusal{
+			Code:   StoreUnavailableHere,
+			Detail: "The store was lost in the middle of the change; whether it was written is not known.",
+			Hint:   "Look at the present state when the store can be reached again, before you repeat the call. Calls to the gateway go on meanwhile.",
+		}
 	case errors.Is(err, ErrStoreUnavailable):
 		refusal = &Refusal{
 			Code:   StoreUnavailableHere,

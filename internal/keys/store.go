@@ -14,13 +14,17 @@ var (
 	ErrStoreUnavailable = errors.New("store unavailable")
 	// ErrStorageFull: the disk is full; nothing was written.
 	ErrStorageFull = errors.New("storage full")
+	// ErrOutcomeUnknown, beside ErrStoreUnavailable: the database was lost in the middle of a commit, and
+	// the change may have been written or not.
+	ErrOutcomeUnknown = errors.New("whether the change was written is not known")
 	// ErrDuplicate: an id or digest exists already.
 	ErrDuplicate = errors.New("duplicate")
 )
 
 // Store is the system of record. It keeps rows and hands out change numbers; every rule is the
 // Registry's, and every MAC is opaque to it. Implementations copy records in and out and are safe
-// for concurrent use. A context's end aborts a call; an aborted Update has written nothing.
+// for concurrent use. A context's end aborts a call; an aborted Update has written nothing. Of one that
+// failed the same holds but for ErrOutcomeUnknown.
 type Store interface {
 	// Update runs fn in one transaction that excludes all other writers, and commits when fn
 	// returns nil. Records that fn put, its audit entries and the next change number become

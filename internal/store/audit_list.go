@@ -26,7 +26,7 @@ func (p auditPosition) cursor() (string, error) {
 func parseAuditCursor(cursor string) (auditPosition, error) {
 	var p auditPosition
 	b, err := base64.RawURLEncoding.Strict().DecodeString(cursor)
-	if err != nil || json.Unmarshal(b, &p) != nil || p.Chain == "" || p.Seq == 0 || hasNUL(p.Chain) {
+	if err != nil || json.Unmarshal(b, &p) != nil || p.Chain == "" || p.Seq == 0 || odd(p.Chain) {
 		return p, fmt.Errorf("%w: it is not one of this list's", keys.ErrBadCursor)
 	}
 	return p, nil
@@ -45,7 +45,7 @@ func (r *reader) ListAudit(ctx context.Context, f keys.AuditFilter) (keys.AuditP
 		q.Where("(time, chain, seq) < (?, ?, ?)", after.Time, after.Chain, after.Seq)
 		q.Where("time <= ?", after.Time) // says the same of the time alone, for the index
 	}
-	if hasNUL(f.Chain, f.Action, f.Actor, f.Target) {
+	if odd(f.Chain, f.Action, f.Actor, f.Target) {
 		return keys.AuditPage{}, nil // nothing is like that
 	}
 	// The first of these that is given has the index to itself: what narrows most stands first, and

@@ -26,7 +26,7 @@ type blobRow struct {
 // Blob returns the value of a name and when it was written; keys.ErrNotFound when there is none.
 func (s *Store) Blob(ctx context.Context, name string) (value []byte, written time.Time, err error) {
 	doing := fmt.Sprintf("read blob %q", name)
-	if hasNUL(name) {
+	if odd(name) {
 		return nil, time.Time{}, fmt.Errorf("%s: %w", doing, keys.ErrNotFound)
 	}
 	var row blobRow
@@ -39,8 +39,8 @@ func (s *Store) Blob(ctx context.Context, name string) (value []byte, written ti
 // PutBlob writes a value, over one that is there; it is on the disk when PutBlob returns.
 func (s *Store) PutBlob(ctx context.Context, name string, value []byte) error {
 	doing := fmt.Sprintf("write blob %q", name)
-	if name == "" || hasNUL(name) {
-		return fmt.Errorf("%s: the name is empty or holds a NUL", doing)
+	if name == "" || odd(name) {
+		return fmt.Errorf("%s: the name is empty, holds a NUL or is no UTF-8", doing)
 	}
 	if value == nil {
 		value = []byte{}
@@ -54,6 +54,9 @@ func (s *Store) PutBlob(ctx context.Context, name string, value []byte) error {
 // DeleteBlobs deletes the blob of that name and those below it, whose names begin with it and a
 // slash. It is no error when there are none.
 func (s *Store) DeleteBlobs(ctx context.Context, name string) error {
+	if odd(name) {
+		return nil // there are none
+	}
 	first, end := below(name)
 	_, err := s.write.NewDelete().Model((*blobRow)(nil)).
 		Where("name = ?", name).WhereOr("name >= ? AND name < ?", first, end).Exec(ctx)
@@ -62,6 +65,9 @@ func (s *Store) DeleteBlobs(ctx context.Context, name string) error {
 
 // BlobNames lists the names below a folder, all names with "", in the order of their bytes.
 func (s *Store) BlobNames(ctx context.Context, folder string) ([]string, error) {
+	if odd(folder) {
+		return nil, nil
+	}
 	var names []string
 	q := s.read.NewSelect().Model((*blobRow)(nil)).Column("name").Order("name")
 	if folder != "" {

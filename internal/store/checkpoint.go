@@ -1,11 +1,13 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/uptrace/bun"
@@ -19,20 +21,36 @@ const checkpointChunk = 500
 
 var _ keys.CheckpointStore = (*Store)(nil)
 
+var (
+	saveCount = upsert{
+		`INSERT INTO counts (subject, level, route, unit, starts_at, ends_at, used) VALUES `, "(?, ?, ?, ?, ?, ?, ?)",
+		` ON CONFLICT (subject, level, route, unit, starts_at) DO UPDATE SET used = excluded.used, ends_at = excluded.ends_at
+		WHERE counts.used < excluded.used`,
+	}
+	saveLastUse = upsert{
+		`INSERT INTO last_used (credential, secret, used_at) VALUES `, "(?, ?, ?)",
+		` ON CONFLICT (credential, secret) DO UPDATE SET used_at = excluded.used_at WHERE last_used.used_at < excluded.used_at`,
+	}
+)
+
 const (
-	saveCount = `INSERT INTO counts (subject, level, route, unit, starts_at, ends_at, used) VALUES (?, ?, ?, ?, ?, ?, ?)
-		ON CONFLICT (subject, level, route, unit, starts_at) DO UPDATE SET used = excluded.used, ends_at = excluded.ends_at
-		WHERE counts.used < excluded.used`
-	saveLastUse = `INSERT INTO last_used (credential, secret, used_at) VALUES (?, ?, ?)
-		ON CONFLICT (credential, secret) DO UPDATE SET used_at = excluded.used_at WHERE last_used.used_at < excluded.used_at`
 	pruneCounts = `DELETE FROM counts WHERE (subject, level, route, unit, starts_at) IN
 		(SELECT subject, level, route, unit, starts_at FROM counts WHERE ends_at < ? ORDER BY ends_at LIMIT ?)`
 )
 
-// SaveCheckpoint implements keys.CheckpointStore.
+// upsert is a statement for rows that may be there already: it begins, has each row, and ends so.
+type upsert struct{ begin, row, end string }
+
+// of is the statement for n rows.
+func (u upsert) of(n int) string {
+	return u.begin + strings.Repeat(u.row+", ", n-1) + u.row + u.end
+}
+
+// SaveCheckpoint implements keys.CheckpointStore. Rows are written in the order of their keys, so that two
+// gateways which write the same ones wait for each other and not both.
 func (s *Store) SaveCheckpoint(ctx context.Context, c keys.Checkpoint) error {
 	const doing = "save checkpoint"
-	for counts := range slices.Chunk(c.Counts, checkpointChunk) {
+	for counts := range slices.Chunk(sortedCounts(c.Counts), checkpointChunk) {
 		err := s.aside(ctx, saveCount, len(counts), func(i int) []any {
 			n := &counts[i]
 			return []any{n.Counter.Subject, n.Counter.Level.String(), n.Counter.Route, unitName(n.Unit), n.Span.Start, n.Span.End, n.Used}
@@ -41,7 +59,7 @@ func (s *Store) SaveCheckpoint(ctx context.Context, c keys.Checkpoint) error {
 			return s.fail(ctx, doing, err)
 		}
 	}
-	for uses := range slices.Chunk(c.Uses, checkpointChunk) {
+	for uses := range slices.Chunk(sortedUses(c.Uses), checkpointChunk) {
 		err := s.aside(ctx, saveLastUse, len(uses), func(i int) []any {
 			u := &uses[i]
 			return []any{string(u.Credential), string(u.Secret), micros(u.At)}
@@ -54,16 +72,53 @@ func (s *Store) SaveCheckpoint(ctx context.Context, c keys.Checkpoint) error {
 	return nil
 }
 
-// aside runs one statement for n rows in a transaction of its own that does not lock the head: no
-// change number is handed out, and whoever hands them out in another process need not wait for it
-// where the database locks by rows.
-func (s *Store) aside(ctx context.Context, query string, n int, args func(i int) []any) error {
-	tx, err := s.write.BeginTx(ctx, nil)
+// sortedCounts are the counts by their keys, of equal ones the highest alone.
+func sortedCounts(list []limiter.Count) []limiter.Count {
+	list = slices.Clone(list)
+	key := func(a, b limiter.Count) int {
+		return cmp.Or(
+			strings.Compare(a.Counter.Subject, b.Counter.Subject), cmp.Compare(a.Counter.Level, b.Counter.Level),
+			strings.Compare(a.Counter.Route, b.Counter.Route), cmp.Compare(a.Unit, b.Unit), cmp.Compare(a.Span.Start, b.Span.Start),
+		)
+	}
+	slices.SortFunc(list, func(a, b limiter.Count) int { return cmp.Or(key(a, b), cmp.Compare(b.Used, a.Used)) })
+	return slices.CompactFunc(list, func(a, b limiter.Count) bool { return key(a, b) == 0 })
+}
+
+// sortedUses are the uses by their keys, of equal ones the latest alone.
+func sortedUses(list []keys.LastUse) []keys.LastUse {
+	list = slices.Clone(list)
+	key := func(a, b keys.LastUse) int {
+		return cmp.Or(cmp.Compare(a.Credential, b.Credential), cmp.Compare(a.Secret, b.Secret))
+	}
+	slices.SortFunc(list, func(a, b keys.LastUse) int { return cmp.Or(key(a, b), b.At.Compare(a.At)) })
+	return slices.CompactFunc(list, func(a, b keys.LastUse) bool { return key(a, b) == 0 })
+}
+
+// aside writes n rows in a transaction of its own that does not lock the head: no change number is handed
+// out, and whoever hands them out in another process need not wait for it where the database locks by rows.
+func (s *Store) aside(ctx context.Context, u upsert, n int, args func(i int) []any) error {
+	tx, end, err := s.dialect.begin(ctx, s.write)
 	if err != nil {
 		return err
 	}
+	defer end()
 	defer tx.Rollback() // after the commit it does nothing
-	stmt, err := tx.Tx.PrepareContext(ctx, s.dialect.placeholders(query))
+	if kept := s.dialect.prepared; kept != nil {
+		// In one statement, for the sake of the way to the server.
+		all := slices.Clone(kept)
+		for i := range n {
+			all = append(all, args(i)...)
+		}
+		if n < checkpointChunk {
+			all[0] = s.dialect.once // its text is met rarely again
+		}
+		if _, err := tx.Tx.ExecContext(context.WithoutCancel(ctx), s.dialect.placeholders(u.of(n)), all...); err != nil {
+			return err
+		}
+		return tx.Commit()
+	}
+	stmt, err := tx.Tx.PrepareContext(ctx, s.dialect.placeholders(u.of(1)))
 	if err != nil {
 		return err
 	}
@@ -133,7 +188,7 @@ func (r *reader) LastUses(ctx context.Context, ids []keys.CredentialID) ([]keys.
 	const doing = "read last uses"
 	texts := make([]string, 0, len(ids))
 	for _, id := range ids {
-		if !hasNUL(string(id)) {
+		if !odd(string(id)) {
 			texts = append(texts, string(id))
 		}
 	}

@@ -73,7 +73,7 @@ func (row *credentialRow) husk() keys.Credential {
 // Credential implements keys.Reader.
 func (r *reader) Credential(ctx context.Context, id keys.CredentialID, tombstones bool) (keys.Credential, error) {
 	doing := fmt.Sprintf("read credential %q", id)
-	if hasNUL(string(id)) {
+	if odd(string(id)) {
 		return keys.Credential{}, fmt.Errorf("%s: %w", doing, keys.ErrNotFound)
 	}
 	var row credentialRow
@@ -101,25 +101,45 @@ func (r *reader) CredentialByDigest(ctx context.Context, d keys.Digest) (keys.Cr
 	if !taken {
 		return keys.Credential{}, fmt.Errorf("%s: %w", doing, keys.ErrNotFound)
 	}
-	// The digest stands in the record as it is.
-	var rows []credentialRow
-	if err := r.db.NewSelect().Model(&rows).Column(credentialColumns...).Where("instr(record, ?) > 0", d[:]).Scan(ctx); err != nil {
+	// The digest stands in the record as it is. Some at a time: a database whose statements are limited
+	// in time would not look at a million in one.
+	newest, err := head(ctx, r.db)
+	if err != nil {
 		return keys.Credential{}, r.fail(ctx, doing, err)
 	}
-	for i := range rows {
-		c, err := rows[i].credential()
-		if err != nil {
-			continue // it has no secret that anybody could use
+	for after := keys.Seq(0); ; after += digestChunk {
+		q, last := r.db.NewSelect(), after+digestChunk >= newest
+		var rows []credentialRow
+		q.Model(&rows).Column(credentialColumns...).Where(r.dialect.contains, d[:]).Where("change_seq > ?", int64(after))
+		if !last { // changes of the running transaction are beyond the head
+			q.Where("change_seq <= ?", int64(after+digestChunk))
 		}
-		if slices.ContainsFunc(c.Secrets, func(s keys.StoredSecret) bool { return s.Digest == d }) {
-			return c, nil
+		if err := q.Scan(ctx); err != nil {
+			return keys.Credential{}, r.fail(ctx, doing, err)
+		}
+		for i := range rows {
+			c, err := rows[i].credential()
+			if err != nil {
+				continue // it has no secret that anybody could use
+			}
+			if slices.ContainsFunc(c.Secrets, func(s keys.StoredSecret) bool { return s.Digest == d }) {
+				return c, nil
+			}
+		}
+		if last {
+			return keys.Credential{}, fmt.Errorf("%s: %w", doing, keys.ErrNotFound)
 		}
 	}
-	return keys.Credential{}, fmt.Errorf("%s: %w", doing, keys.ErrNotFound)
 }
+
+// digestChunk is how many change numbers are looked at for a digest at a time.
+const digestChunk = 100_000
 
 // CountCredentials implements keys.Reader.
 func (r *reader) CountCredentials(ctx context.Context, f keys.CountFilter) (int, error) {
+	if odd(string(f.Tenant), string(f.OwnerType), f.OwnerID) {
+		return 0, nil
+	}
 	q := r.db.NewSelect().Table("credentials").Where("deleted = 0").Where("tenant = ?", string(f.Tenant))
 	if f.OwnerID != "" {
 		q.Where("owner_type = ?", string(f.OwnerType)).Where("owner_id = ?", f.OwnerID)

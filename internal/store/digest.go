@@ -38,12 +38,8 @@ func (r *reader) TakenDigests(ctx context.Context, list []keys.Digest) ([]keys.D
 // storedSecrets returns the secrets of the stored version, or ErrConflict where the version is
 // another one.
 func (t *transaction) storedSecrets(ctx context.Context, id keys.CredentialID, version int64) ([]keys.StoredSecret, error) {
-	stmt, err := t.stmt(ctx, "SELECT record FROM credentials WHERE id = ? AND version = ?")
-	if err != nil {
-		return nil, err
-	}
 	var record []byte
-	switch err := stmt.QueryRowContext(ctx, string(id), version).Scan(&record); {
+	switch err := t.one(ctx, "SELECT record FROM credentials WHERE id = ? AND version = ?", []any{string(id), version}, &record); {
 	case errors.Is(err, sql.ErrNoRows):
 		return nil, keys.ErrConflict
 	case err != nil:

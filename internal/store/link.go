@@ -56,8 +56,8 @@ func (r *reader) AllLinks(ctx context.Context) ([]keys.Link, error) {
 // PutLink implements keys.PeopleTx.
 func (t *transaction) PutLink(ctx context.Context, l keys.Link) error {
 	doing := fmt.Sprintf("write one-time code of %q", l.User)
-	if hasNUL(string(l.User), l.CreatedBy) {
-		return fmt.Errorf("%s: a text holds a NUL", doing)
+	if odd(string(l.User), l.CreatedBy) {
+		return fmt.Errorf("%s: a text holds a NUL or is no UTF-8", doing)
 	}
 	if err := t.DeleteLinks(ctx, l.User); err != nil {
 		return err

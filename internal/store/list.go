@@ -58,7 +58,7 @@ func (r *reader) Credentials(ctx context.Context, f keys.CredentialFilter) (keys
 		}
 		after = &p
 	}
-	if len(f.Search) > maxSearch || hasNUL(string(f.Tenant), string(f.OwnerType), f.OwnerID, string(f.OwnUser), string(f.Kind), string(f.Status), string(f.API)) {
+	if len(f.Search) > maxSearch || odd(string(f.Tenant), string(f.OwnerType), f.OwnerID, string(f.OwnUser), string(f.Kind), string(f.Status), string(f.API)) {
 		return keys.CredentialPage{}, nil // nothing is like that
 	}
 
@@ -152,7 +152,8 @@ func (r *reader) filter(q *bun.SelectQuery, f keys.CredentialFilter) {
 	if !f.UnusedSince.IsZero() {
 		since := micros(f.UnusedSince)
 		q.Where("created_at <= ?", since).
-			Where("NOT EXISTS (SELECT 1 FROM last_used AS u WHERE u.credential = id AND u.used_at > ?)", since)
+			// Not as NOT EXISTS, of which PostgreSQL makes a join with all of last_used.
+			Where("coalesce((SELECT max(u.used_at) FROM last_used AS u WHERE u.credential = id), ?) <= ?", since, since)
 	}
 	switch f.Managed {
 	case keys.ManagedByFile:

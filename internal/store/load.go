@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -53,15 +54,19 @@ func (s *Store) Load(ctx context.Context, v keys.LoadVisitor) (keys.Seq, error) 
 }
 
 // snapshots begins n read transactions that see the same state of the database, and returns its
-// change number. The way to the same state is to hold all writers off until each has made its
-// first read, from which on a reader sees nothing newer.
+// change number. Where the first cannot hand its state to the others, the way there is to hold all
+// writers off until each has made its first read, from which on a reader sees nothing newer.
 func (s *Store) snapshots(ctx context.Context, n int) (readers []bun.Tx, seq keys.Seq, err error) {
+	if s.dialect.export != "" {
+		return s.exported(ctx, n)
+	}
 	lock, err := s.write.BeginTx(ctx, nil)
 	if err != nil {
 		return nil, 0, err
 	}
 	defer lock.Rollback() // nothing was written
-	if err := lock.Tx.QueryRowContext(ctx, s.dialect.lockHead).Scan(&seq); err != nil {
+	var name string
+	if err := lock.Tx.QueryRowContext(ctx, s.dialect.lockHead).Scan(&seq, &name); err != nil {
 		return nil, 0, err
 	}
 	for range n {
@@ -78,6 +83,34 @@ func (s *Store) snapshots(ctx context.Context, n int) (readers []bun.Tx, seq key
 		if err != nil {
 			release(readers)
 			return nil, 0, err
+		}
+	}
+	return readers, seq, nil
+}
+
+// exported is snapshots where a transaction can hand its state to others.
+func (s *Store) exported(ctx context.Context, n int) (readers []bun.Tx, seq keys.Seq, err error) {
+	defer func() {
+		if err != nil {
+			release(readers)
+		}
+	}()
+	var name string
+	for i := range n {
+		tx, err := s.read.BeginTx(ctx, s.dialect.snapshot)
+		if err != nil {
+			return readers, 0, err
+		}
+		readers = append(readers, tx)
+		if i == 0 {
+			if err := tx.Tx.QueryRowContext(ctx, s.dialect.export).Scan(&name); err != nil {
+				return readers, 0, err
+			}
+			if seq, err = head(ctx, tx); err != nil {
+				return readers, 0, err
+			}
+		} else if _, err := tx.ExecContext(ctx, "SET TRANSACTION SNAPSHOT ?", name); err != nil {
+			return readers, 0, err
 		}
 	}
 	return readers, seq, nil
@@ -120,7 +153,8 @@ type loader struct {
 func (l *loader) chunk(ctx context.Context, first int64) error {
 	query := l.store.dialect.placeholders("SELECT record FROM credentials WHERE change_seq >= ? AND change_seq < ? AND deleted = 0")
 	// Without the context's cancellation, which the driver would watch anew for every row.
-	rows, err := l.tx.Tx.QueryContext(context.WithoutCancel(ctx), query, first, first+loadChunk)
+	args := append(slices.Clone(l.store.dialect.prepared), first, first+loadChunk)
+	rows, err := l.tx.Tx.QueryContext(context.WithoutCancel(ctx), query, args...)
 	if err != nil {
 		return l.store.fail(ctx, "read rows", err)
 	}

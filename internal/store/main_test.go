@@ -34,12 +34,25 @@ const (
 	fewPerWriter = 40
 )
 
+// atExit is what has to be ended after the last test.
+var atExit []func() error
+
+// AtExit has something ended after the last test. It is called once, by the server's start.
+func AtExit(end func() error) { atExit = append(atExit, end) }
+
 func TestMain(m *testing.M) {
 	job, path, _ := strings.Cut(os.Getenv(jobVariable), " ")
 	var err error
 	switch job {
 	case "":
-		os.Exit(m.Run())
+		code := m.Run()
+		for _, end := range atExit {
+			if err := end(); err != nil {
+				fmt.Fprintln(os.Stderr, err)
+				code = 1
+			}
+		}
+		os.Exit(code)
 	case jobWrite:
 		err = writeCredentials(path, 1<<30)
 	case jobWriteFew:

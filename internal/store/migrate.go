@@ -18,6 +18,11 @@ import (
 // ours: one version ahead is what the next release's nodes make of a shared database during an
 // upgrade, and is used as it is; anything further is refused.
 func (r *reader) migrate(ctx context.Context, db *sql.DB, fsys fs.FS) error {
+	unlock, err := r.dialect.lockSchema(ctx, db, r.log)
+	if err != nil {
+		return r.fail(ctx, "wait for others that migrate the schema", err)
+	}
+	defer unlock()
 	if err := r.dialect.foreign(ctx, db); err != nil {
 		return r.fail(ctx, "look at the database", err)
 	}

@@ -32,8 +32,9 @@ func escapeLike(s string) string {
 	return strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(s)
 }
 
-// hasNUL tells whether one of the texts holds a NUL. The query builder leaves NULs out of the texts
-// it writes, so such a text must not reach it: it would stand for another one.
-func hasNUL(texts ...string) bool {
-	return slices.ContainsFunc(texts, func(s string) bool { return strings.Contains(s, "\x00") })
+// odd tells whether one of the texts holds a NUL or is no UTF-8. The query builder leaves NULs out of the
+// texts it writes, so such a text must not reach it: it would stand for another one. And PostgreSQL keeps
+// neither, so that nothing is like that in any database.
+func odd(texts ...string) bool {
+	return slices.ContainsFunc(texts, func(s string) bool { return strings.Contains(s, "\x00") || !utf8.ValidString(s) })
 }

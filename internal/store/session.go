@@ -50,7 +50,7 @@ func (r *reader) SessionByDigest(ctx context.Context, d keys.Digest) (keys.Sessi
 
 // Sessions implements keys.PeopleReader.
 func (r *reader) Sessions(ctx context.Context, u keys.UserID) ([]keys.Session, error) {
-	if hasNUL(string(u)) {
+	if odd(string(u)) {
 		return nil, nil
 	}
 	var rows []sessionRow
@@ -81,8 +81,8 @@ func (r *reader) AllSessions(ctx context.Context) ([]keys.Session, error) {
 // PutSession implements keys.PeopleTx.
 func (t *transaction) PutSession(ctx context.Context, s keys.Session) error {
 	doing := fmt.Sprintf("write session %q", s.ID)
-	if hasNUL(string(s.ID), string(s.User), s.Address) {
-		return fmt.Errorf("%s: a text holds a NUL", doing)
+	if odd(string(s.ID), string(s.User), s.Address) {
+		return fmt.Errorf("%s: a text holds a NUL or is no UTF-8", doing)
 	}
 	taken, err := t.db.NewSelect().Table("sessions").Where("id = ?", string(s.ID)).Where("digest <> ?", s.Digest[:]).Exists(ctx)
 	if err != nil {

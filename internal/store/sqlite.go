@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/pressly/goose/v3"
+	"github.com/uptrace/bun"
 	"github.com/uptrace/bun/dialect/sqlitedialect"
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
@@ -30,13 +31,6 @@ const (
 	busyTimeout  = "10000"
 	busyPatience = 10 * time.Second // the same
 )
-
-// pools are a database's connections: one that writes, and some that only read.
-type pools struct {
-	write   *sql.DB
-	read    *sql.DB
-	dialect dialect
-}
 
 // openSQLite makes the file (0600) and its connection pools. It does not touch the schema.
 func openSQLite(path string, log *slog.Logger) (pools, error) {
@@ -66,7 +60,7 @@ func openSQLite(path string, log *slog.Logger) (pools, error) {
 	if err != nil {
 		return pools{}, errors.Join(err, write.Close())
 	}
-	return pools{write: write, read: read, dialect: sqliteDialect()}, nil
+	return pools{write: write, read: read, schema: write, dialect: sqliteDialect(), place: path}, nil
 }
 
 // makeFile creates the database file where it is absent, readable by its owner alone, and takes the
@@ -137,14 +131,25 @@ func sqliteDialect() dialect {
 		name:         "sqlite",
 		bun:          sqlitedialect.New(),
 		goose:        goose.DialectSQLite3,
+		begin:        beginSQLite,
 		snapshot:     &sql.TxOptions{ReadOnly: true},
-		lockHead:     "SELECT seq FROM head WHERE id = 1", // BEGIN IMMEDIATE holds the lock already
+		lockHead:     "SELECT seq, '' FROM head WHERE id = 1", // BEGIN IMMEDIATE holds the lock already
+		moveHead:     "UPDATE head SET seq = ? WHERE id = 1 AND seq = ?",
+		contains:     "instr(record, ?) > 0",
 		now:          "CAST(unixepoch('subsec') * 1000000 AS INTEGER)",
 		placeholders: func(query string) string { return query },
 		classify:     classifySQLite,
 		damaged:      damagedSQLite,
+		transient:    func(error) bool { return false }, // busy_timeout has waited already
+		definite:     func(error) bool { return true },
 		foreign:      foreignSQLite,
+		lockSchema:   func(context.Context, *sql.DB, *slog.Logger) (func(), error) { return func() {}, nil },
 	}
+}
+
+func beginSQLite(ctx context.Context, db *bun.DB) (bun.Tx, func(), error) {
+	tx, err := db.BeginTx(ctx, nil)
+	return tx, func() {}, err
 }
 
 // foreignSQLite tells whether the file holds another program's tables. It is the first to open a

@@ -55,7 +55,7 @@ func TestOpenRefuses(t *testing.T) {
 	}{
 		{"empty", "", nil, []string{"sqlite:<absolute path>"}},
 		{"no scheme", "/var/lib/postern.db", nil, []string{"sqlite:<absolute path>"}},
-		{"another scheme", "postgres://user:hunter2@db/postern", nil, []string{`"postgres"`, "sqlite:<absolute path>"}},
+		{"another scheme", "mysql://user:hunter2@db/postern", nil, []string{`"mysql"`, "sqlite:<absolute path>"}},
 		{"relative", "sqlite:postern.db", nil, []string{"not absolute"}},
 		{"no folder", "sqlite:" + filepath.Join(dir, "none", "postern.db"), keys.ErrStoreUnavailable, []string{"does not exist", "data_dir"}},
 		{"a folder", "sqlite:" + dir, nil, []string{"not a file"}},

@@ -26,9 +26,11 @@ type Options struct {
 type Store struct {
 	reader // on the pool of readers
 
-	write *bun.DB // one connection, so that this process's writers queue here and not in SQLite
-	read  *bun.DB
-	bell  *bell
+	write    *bun.DB
+	read     *bun.DB
+	schema   *sql.DB // may be that of write
+	bell     *bell
+	listener *listener // nil where the database does not notify
 }
 
 var (
@@ -37,7 +39,7 @@ var (
 )
 
 // Open opens the database that dsn names, creates it where it is absent, and migrates it to this
-// program's schema. The dsn is sqlite:<absolute path>.
+// program's schema. The dsn is sqlite:<absolute path>, or postgres://… for a database that is there.
 //
 // It fails with a text for people when the folder is missing or not writable, when the file is not
 // a database of ours, and when its schema is newer than the one after this program's own (one step
@@ -50,28 +52,39 @@ func Open(ctx context.Context, dsn string, o Options) (*Store, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	scheme, rest, ok := strings.Cut(dsn, ":")
-	if !ok || scheme != "sqlite" {
-		// The text may be a postgres address with a password in it: only the scheme is repeated.
-		if !ok {
-			scheme = "none"
-		}
-		return nil, fmt.Errorf("open store: scheme %q is not supported: write sqlite:<absolute path>", scheme)
-	}
-	p, err := openSQLite(rest, o.Log)
+	p, err := openPools(dsn, o.Log)
 	if err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
 	s := &Store{
-		write: bun.NewDB(p.write, p.dialect.bun),
-		read:  bun.NewDB(p.read, p.dialect.bun),
-		bell:  newBell(),
+		write:  bun.NewDB(p.write, p.dialect.bun),
+		read:   bun.NewDB(p.read, p.dialect.bun),
+		schema: p.schema,
+		bell:   newBell(),
 	}
-	s.reader = reader{db: s.read, place: rest, dialect: p.dialect, log: o.Log, now: o.Now, closed: new(atomic.Bool), pool: p.read, index: &searchIndex{}}
-	if err := s.prepare(ctx, p.write); err != nil {
-		return nil, errors.Join(fmt.Errorf("open store %s: %w", rest, err), s.Close())
+	s.reader = reader{db: s.read, place: p.place, dialect: p.dialect, log: o.Log, now: o.Now, closed: new(atomic.Bool), pool: p.read, index: &searchIndex{}}
+	if err := s.prepare(ctx, p.schema); err != nil {
+		return nil, errors.Join(fmt.Errorf("open store %s: %w", p.place, err), s.Close())
+	}
+	if p.listen != nil {
+		s.listener = startListener(p.listen, s.bell, o.Log)
 	}
 	return s, nil
+}
+
+// openPools finds the database by the scheme of its address.
+func openPools(dsn string, log *slog.Logger) (pools, error) {
+	scheme, rest, ok := strings.Cut(dsn, ":")
+	switch {
+	case ok && scheme == "sqlite":
+		return openSQLite(rest, log)
+	case ok && postgresScheme(scheme):
+		return openPostgres(dsn, log)
+	case !ok:
+		scheme = "none"
+	}
+	// The text may hold a password: only the scheme is repeated.
+	return pools{}, fmt.Errorf("scheme %q is not supported: write sqlite:<absolute path> or postgres://…", scheme)
 }
 
 // prepare brings the schema up to date and learns the newest change number.
@@ -87,34 +100,6 @@ func (s *Store) prepare(ctx context.Context, db *sql.DB) error {
 	return err
 }
 
-// Update implements keys.Store. fn must not call Update: it would wait for itself until ctx ends.
-func (s *Store) Update(ctx context.Context, fn func(ctx context.Context, tx keys.Tx) error) (keys.Seq, error) {
-	btx, err := s.write.BeginTx(ctx, nil)
-	if err != nil {
-		return 0, s.fail(ctx, "begin update", err)
-	}
-	// Covers every way out: an error, a panic in fn, and a goroutine that ends in fn. After the
-	// commit it does nothing.
-	defer btx.Rollback() // the outcome is already decided
-
-	tx, err := s.begin(ctx, btx)
-	if err != nil {
-		return 0, s.fail(ctx, "begin update", err)
-	}
-	defer tx.close()
-	if err := fn(ctx, tx); err != nil {
-		return 0, err
-	}
-	if err := tx.finish(ctx); err != nil {
-		return 0, s.fail(ctx, "update", err)
-	}
-	if err := btx.Commit(); err != nil {
-		return 0, s.fail(ctx, "commit update", err)
-	}
-	s.bell.ring(tx.next)
-	return tx.next, nil
-}
-
 // Close releases the database; calls under way end with ErrStoreUnavailable or their result. Closing
 // again does nothing.
 func (s *Store) Close() error {
@@ -122,9 +107,12 @@ func (s *Store) Close() error {
 		return nil
 	}
 	s.bell.close()
+	if s.listener != nil {
+		s.listener.end()
+	}
 	// The writer last: SQLite folds the log into the database file when the last connection goes,
 	// and the readers may not write.
-	if err := errors.Join(s.read.Close(), s.write.Close()); err != nil {
+	if err := errors.Join(s.read.Close(), s.write.Close(), s.schema.Close()); err != nil {
 		return fmt.Errorf("close store: %w", err)
 	}
 	return nil

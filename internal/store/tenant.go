@@ -39,7 +39,7 @@ func (row *tenantRow) tenant() (keys.Tenant, error) {
 // Tenant implements keys.Reader.
 func (r *reader) Tenant(ctx context.Context, id keys.TenantID) (keys.Tenant, error) {
 	doing := fmt.Sprintf("read tenant %q", id)
-	if hasNUL(string(id)) {
+	if odd(string(id)) {
 		return keys.Tenant{}, fmt.Errorf("%s: %w", doing, keys.ErrNotFound)
 	}
 	var row tenantRow
@@ -54,7 +54,7 @@ func (r *reader) Tenant(ctx context.Context, id keys.TenantID) (keys.Tenant, err
 // Tenants implements keys.PeopleReader.
 func (r *reader) Tenants(ctx context.Context, f keys.TenantFilter) (keys.TenantPage, error) {
 	const doing = "list tenants"
-	if len(f.Search) > maxSearch || hasNUL(f.Search) {
+	if len(f.Search) > maxSearch || odd(f.Search) {
 		return keys.TenantPage{}, nil // nothing is like that
 	}
 	var rows []tenantRow
@@ -89,8 +89,8 @@ func (t *transaction) PutTenant(ctx context.Context, tenant keys.Tenant) error {
 		ID: string(tenant.ID), ChangeSeq: t.next + 1, Name: tenant.Name, Plan: tenant.Plan, Settings: string(settings),
 		CreatedAt: micros(tenant.CreatedAt), UpdatedAt: micros(tenant.UpdatedAt), Version: tenant.Version,
 	}
-	if hasNUL(row.ID, row.Name, row.Plan) {
-		return fmt.Errorf("%s: a text holds a NUL", doing)
+	if odd(row.ID, row.Name, row.Plan) {
+		return fmt.Errorf("%s: a text holds a NUL or is no UTF-8", doing)
 	}
 	if err := t.put(ctx, doing, &row, row.Version); err != nil {
 		return err

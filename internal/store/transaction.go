@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"crypto/rand"
 	"database/sql"
 	"fmt"
 
@@ -18,6 +19,8 @@ type transaction struct {
 	tx    bun.Tx
 	head  keys.Seq // when it began
 	next  keys.Seq // the number of the last change so far
+	name  string   // the database's for this transaction; "" where it has none
+	mark  []byte   // what it leaves to be found by; nil where it has none
 	stmts map[string]*sql.Stmt
 }
 
@@ -26,10 +29,14 @@ func (s *Store) begin(ctx context.Context, btx bun.Tx) (*transaction, error) {
 	t := &transaction{tx: btx, stmts: make(map[string]*sql.Stmt)}
 	t.reader = s.reader
 	t.reader.db, t.reader.pool, t.reader.index = btx, nil, nil
-	if err := btx.Tx.QueryRowContext(ctx, s.dialect.lockHead).Scan(&t.head); err != nil {
+	if err := btx.Tx.QueryRowContext(ctx, s.dialect.lockHead).Scan(&t.head, &t.name); err != nil {
 		return nil, fmt.Errorf("lock the head: %w", err)
 	}
 	t.next = t.head
+	if s.dialect.marked != "" {
+		t.mark = make([]byte, 16)
+		_, _ = rand.Read(t.mark) // never fails
+	}
 	return t, nil
 }
 
@@ -40,12 +47,15 @@ func (t *transaction) number() keys.Seq {
 	return t.next
 }
 
-// finish writes the newest change number.
+// finish writes the newest change number, and the mark.
 func (t *transaction) finish(ctx context.Context) error {
-	if t.next == t.head {
+	args := []any{int64(t.next), int64(t.head)}
+	if t.mark != nil {
+		args = append(args, t.mark)
+	} else if t.next == t.head {
 		return nil
 	}
-	n, err := t.exec(ctx, "UPDATE head SET seq = ? WHERE id = 1 AND seq = ?", int64(t.next), int64(t.head))
+	n, err := t.exec(ctx, t.dialect.moveHead, args...)
 	if err == nil && n != 1 {
 		err = fmt.Errorf("the head moved from %d under the lock", t.head)
 	}
@@ -69,20 +79,40 @@ func (t *transaction) stmt(ctx context.Context, query string) (*sql.Stmt, error)
 
 // exec runs a prepared statement and returns how many rows it changed.
 func (t *transaction) exec(ctx context.Context, query string, args ...any) (int64, error) {
-	s, err := t.stmt(ctx, query)
-	if err != nil {
-		return 0, err
-	}
 	// No statement of ours waits or runs long under the lock, so the context is looked at between
 	// them: to watch it during each, the driver starts a goroutine.
 	if err := ctx.Err(); err != nil {
 		return 0, err
 	}
-	res, err := s.ExecContext(context.WithoutCancel(ctx), args...)
+	quiet := context.WithoutCancel(ctx)
+	var res sql.Result
+	if kept := t.dialect.prepared; kept != nil {
+		var err error
+		if res, err = t.tx.Tx.ExecContext(quiet, t.dialect.placeholders(query), append(kept[:len(kept):len(kept)], args...)...); err != nil {
+			return 0, err
+		}
+		return res.RowsAffected()
+	}
+	s, err := t.stmt(ctx, query)
 	if err != nil {
 		return 0, err
 	}
+	if res, err = s.ExecContext(quiet, args...); err != nil {
+		return 0, err
+	}
 	return res.RowsAffected()
+}
+
+// one reads a row by a prepared statement.
+func (t *transaction) one(ctx context.Context, query string, args []any, to ...any) error {
+	if kept := t.dialect.prepared; kept != nil {
+		return t.tx.Tx.QueryRowContext(ctx, t.dialect.placeholders(query), append(kept[:len(kept):len(kept)], args...)...).Scan(to...)
+	}
+	s, err := t.stmt(ctx, query)
+	if err != nil {
+		return err
+	}
+	return s.QueryRowContext(ctx, args...).Scan(to...)
 }
 
 // close gives the prepared statements back; database/sql also does when the transaction ends.

@@ -73,7 +73,7 @@ func (r *reader) UserByEmail(ctx context.Context, email string) (keys.User, erro
 }
 
 func (r *reader) oneUser(ctx context.Context, doing, where, value string) (keys.User, error) {
-	if hasNUL(value) {
+	if odd(value) {
 		return keys.User{}, fmt.Errorf("%s: %w", doing, keys.ErrNotFound)
 	}
 	var row userRow
@@ -91,7 +91,7 @@ func (r *reader) oneUser(ctx context.Context, doing, where, value string) (keys.
 // Users implements keys.Reader.
 func (r *reader) Users(ctx context.Context, f keys.UserFilter) (keys.UserPage, error) {
 	const doing, order = "list users", "users"
-	if hasNUL(string(f.Tenant), string(f.Role)) || len(f.Search) > maxSearch {
+	if odd(string(f.Tenant), string(f.Role)) || len(f.Search) > maxSearch {
 		return keys.UserPage{}, nil // nobody is like that
 	}
 	var rows []userRow
@@ -138,8 +138,8 @@ func (t *transaction) PutUser(ctx context.Context, u keys.User) error {
 		RoleKey: spaced(u.Roles), Password: u.Password, Disabled: number(u.Disabled), NoKeys: number(u.NoKeys), Held: string(held),
 		CreatedAt: micros(u.CreatedAt), UpdatedAt: micros(u.UpdatedAt), PasswordAt: micros(u.PasswordAt), Version: u.Version, MAC: u.MAC[:],
 	}
-	if hasNUL(row.ID, row.Tenant, row.Email, row.Name, row.RoleKey, row.Password) {
-		return fmt.Errorf("%s: a text holds a NUL", doing)
+	if odd(row.ID, row.Tenant, row.Email, row.Name, row.RoleKey, row.Password) {
+		return fmt.Errorf("%s: a text holds a NUL or is no UTF-8", doing)
 	}
 	taken, err := t.db.NewSelect().Table("users").Where("email = ?", row.Email).Where("id <> ?", row.ID).Exists(ctx)
 	if err != nil {
@@ -154,7 +154,7 @@ func (t *transaction) PutUser(ctx context.Context, u keys.User) error {
 // DeleteUser implements keys.PeopleTx.
 func (t *transaction) DeleteUser(ctx context.Context, id keys.UserID, version int64) error {
 	doing := fmt.Sprintf("delete user %q", id)
-	if hasNUL(string(id)) {
+	if odd(string(id)) {
 		return fmt.Errorf("%s: %w", doing, keys.ErrConflict)
 	}
 	n, err := t.exec(ctx, "DELETE FROM users WHERE id = ? AND version = ?", string(id), version)
