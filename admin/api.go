@@ -192,6 +192,13 @@ func plain(h http.HandlerFunc, answers map[int]any) mounter {
 // documentAnswers lists the error answers that an operation of this shape can give.
 func documentAnswers(op *huma.Operation) {
 	delete(op.Responses, "default")
+	for _, p := range op.Parameters {
+		if p.Name == "wait" {
+			op.Responses["202"] = &huma.Response{
+				Description: "Accepted: the change is made, and not known to be in effect everywhere", Content: op.Responses["200"].Content,
+			}
+		}
+	}
 	statuses := []int{400, 401, 403, 422, 429, 500, 503}
 	if op.RequestBody != nil {
 		statuses = append(statuses, 408, 413, 415)
@@ -386,4 +393,23 @@ func (Cap) Schema(huma.Registry) *huma.Schema {
 		one.PrecomputeMessages()
 	}
 	return s
+}
+
+// Either is an answer that is one of two objects. Exactly one pointer is set.
+type Either[T, U any] struct {
+	One   *T
+	Other *U
+}
+
+// MarshalJSON writes the one that is set.
+func (e Either[T, U]) MarshalJSON() ([]byte, error) {
+	if e.One != nil {
+		return json.Marshal(e.One)
+	}
+	return json.Marshal(e.Other)
+}
+
+// Schema documents both.
+func (Either[T, U]) Schema(r huma.Registry) *huma.Schema {
+	return &huma.Schema{OneOf: []*huma.Schema{r.Schema(reflect.TypeFor[T](), true, ""), r.Schema(reflect.TypeFor[U](), true, "")}}
 }

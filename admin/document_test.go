@@ -53,6 +53,7 @@ type schema struct {
 	Properties  map[string]schema
 	Required    []string
 	Items       *schema
+	OneOf       []schema
 	Additional  json.RawMessage `json:"additionalProperties"`
 }
 
@@ -191,7 +192,8 @@ func TestAnswersFollowTheDocument(t *testing.T) {
 		t.Helper()
 		var status string
 		for status = range doc.Paths[operation][method].Responses {
-			if status[0] == '2' {
+			if status[0] == '2' && status != "202" { // which is as 200
+
 				break
 			}
 		}
@@ -224,10 +226,27 @@ func TestAnswersFollowTheDocument(t *testing.T) {
 	check("get", "/", "/", s.do("GET", "/", ""))
 }
 
+// known counts the fields of an object that the schema knows.
+func known(s schema, got any) (n int) {
+	object, _ := got.(map[string]any)
+	for name := range object {
+		if _, is := s.Properties[name]; is {
+			n++
+		}
+	}
+	return n
+}
+
 // follow reports where a value is not as its schema says.
 func follow(t *testing.T, doc openAPI, at string, want schema, got any) {
 	t.Helper()
 	want = doc.resolve(want)
+	for _, one := range want.OneOf {
+		// The one that knows most of what there is.
+		if one = doc.resolve(one); known(one, got) >= known(want, got) {
+			want = one
+		}
+	}
 	kind := map[bool]string{true: "null"}[got == nil]
 	switch v := got.(type) {
 	case string:

@@ -157,10 +157,14 @@ func TestEveryParameterRefusesWrongValues(t *testing.T) {
 			if !p.Schema.is("string") || p.Schema.Format != "" || len(p.Schema.Enum) > 0 {
 				values = append(values, "nonsense", "", "-1", "1.5", "99999999999999999999", "true", "null")
 			}
+			body := ""
+			if e.op.RequestBody != nil && e.op.RequestBody.Required {
+				body = "{}"
+			}
 			for _, v := range values {
 				tried++
 				t.Run(e.method+" "+e.path+"?"+p.Name+"="+v, func(t *testing.T) {
-					r := s.do(e.method, e.path+"?"+p.Name+"="+v, "")
+					r := s.do(e.method, e.path+"?"+p.Name+"="+v, body)
 					wantProblem(t, r, 422, "validation_failed")
 					if got := r.fields(); !slices.Equal(got, []string{p.Name}) {
 						t.Errorf("fields: got %v, want %s", got, p.Name)
@@ -411,7 +415,7 @@ func FuzzBody(f *testing.F) {
 		f.Add(seed)
 	}
 	registry := newFake()
-	handler, err := New(Options{Registry: registry, Health: &fakeHealth{}, Metrics: nilGatherer{}})
+	handler, err := New(Options{Registry: registry, Fleet: &fakeFleet{}, Health: &fakeHealth{}, Metrics: nilGatherer{}})
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -8,7 +8,7 @@ import (
 
 const resumeKeyDoc = "Puts a suspended key back into use. What an administrator or the provider suspended, only they resume."
 
-func (s *server) resumeKey(ctx context.Context, a keys.Actor, in *denyKeyInput) (*keyOutput, error) {
+func (s *server) resumeKey(ctx context.Context, a keys.Actor, in *TurnKey) (*keyOutput, error) {
 	c, err := s.Registry.Resume(ctx, a, keys.CredentialID(in.ID), in.reason(), versionsOf(in.IfMatch)...)
 	if err != nil {
 		return nil, err

@@ -2,15 +2,20 @@ package admin
 
 import (
 	"context"
+	"net/http"
 	"time"
 
 	"postern/internal/keys"
 )
 
 const revokeKeysDoc = "Revokes many keys for good: those of a list, or those that a filter selects, at most 10,000 in a call. Give one of the two. " +
-	"The answer tells of each key what happened; one that cannot be revoked does not hold up the others. With dry_run nothing happens."
+	"The answer tells of each key what happened; one that cannot be revoked does not hold up the others. With dry_run nothing happens, and nothing is waited for." +
+	waitDoc
 
-type revokeKeysInput struct{ Body ManyRevocations }
+type revokeKeysInput struct {
+	FleetWait
+	Body ManyRevocations
+}
 
 // ManyRevocations says which keys to revoke.
 type ManyRevocations struct {
@@ -39,6 +44,11 @@ type ManyRevoked struct {
 	Revoked int             `json:"revoked" doc:"How many were revoked, or would be." example:"2"`
 	Refused int             `json:"refused" doc:"How many were not." example:"0"`
 	More    bool            `json:"more" doc:"The filter selects more than one call takes: ask again for the rest." example:"false"`
+
+	// These are only there when the fleet was waited for.
+	Seq       *int64             `json:"seq,omitempty" doc:"With wait=fleet: number of the last change, or of one that was made meanwhile." example:"4711"`
+	Confirmed *bool              `json:"confirmed,omitempty" doc:"With wait=fleet: all of it is in effect on every gateway that could still admit one of the keys." example:"true"`
+	Nodes     []NodeConfirmation `json:"nodes,omitempty" doc:"With wait=fleet: the gateways that count."`
 }
 
 // RevokeOutcome tells what happened to one key.
@@ -49,14 +59,20 @@ type RevokeOutcome struct {
 	Detail string `json:"detail,omitempty" doc:"The same for people."`
 }
 
-type manyRevokedOutput struct{ Body ManyRevoked }
+type manyRevokedOutput struct {
+	Status int
+	Body   ManyRevoked
+}
 
 func (s *server) revokeKeys(ctx context.Context, a keys.Actor, in *revokeKeysInput) (*manyRevokedOutput, error) {
 	b := in.Body
+	most, err := in.most()
+	if err != nil {
+		return nil, err
+	}
 	many := keys.ManyRevocations{IDs: names[keys.CredentialID](b.IDs), Reason: b.Reason, DryRun: b.DryRun}
 	if b.Filter != nil {
 		many.Filter = b.Filter.filter()
-		var err error
 		if many.Filter.UnusedSince, err = s.unusedSince("filter.unused_for", b.Filter.UnusedFor); err != nil {
 			return nil, err
 		}
@@ -75,7 +91,13 @@ func (s *server) revokeKeys(ctx context.Context, a keys.Actor, in *revokeKeysInp
 		out.Refused++
 		out.Items[i].Code, out.Items[i].Detail = string(one.No.Code), one.No.Detail
 	}
-	return &manyRevokedOutput{Body: out}, nil
+	status := http.StatusOK
+	if most > 0 && !b.DryRun {
+		c := s.confirm(ctx, most)
+		out.Seq, out.Confirmed, out.Nodes = &c.Seq, &c.Confirmed, c.Nodes
+		status = statusOf(c.Confirmed)
+	}
+	return &manyRevokedOutput{Status: status, Body: out}, nil
 }
 
 func (f *KeyFilter) filter() *keys.CredentialFilter {

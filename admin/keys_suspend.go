@@ -6,12 +6,16 @@ import (
 	"postern/internal/keys"
 )
 
-const suspendKeyDoc = "Takes an active key out of use until it is resumed. When this answers, the node that answered refuses the key."
+const suspendKeyDoc = "Takes an active key out of use until it is resumed. When this answers, the node that answered refuses the key." + waitDoc
 
-func (s *server) suspendKey(ctx context.Context, a keys.Actor, in *denyKeyInput) (*keyOutput, error) {
+func (s *server) suspendKey(ctx context.Context, a keys.Actor, in *denyKeyInput) (*deniedOutput, error) {
+	most, err := in.most()
+	if err != nil {
+		return nil, err
+	}
 	c, err := s.Registry.Suspend(ctx, a, keys.CredentialID(in.ID), in.reason(), versionsOf(in.IfMatch)...)
 	if err != nil {
 		return nil, err
 	}
-	return &keyOutput{ETag: etag(c.Version), Body: s.makeKey(c)}, nil
+	return s.denied(ctx, c, most), nil
 }

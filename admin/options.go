@@ -57,6 +57,7 @@ type Options struct {
 	Registry Registry // nil with store: none: then only health, metrics and the document are served
 	DataPath DataPath // nil: what needs it is not served
 	Health   Health   // required
+	Fleet    Fleet    // the gateways that share the store; required with a Registry
 	// Configuration shows and reloads gateway.yaml; nil: neither it nor what it declares is served.
 	Configuration Configuration
 	Metrics       prometheus.Gatherer // required

@@ -36,7 +36,7 @@ func TestProbes(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			metrics := prometheus.NewRegistry()
 			metrics.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "postern_probe"}, func() float64 { return 7 }))
-			o := Options{Registry: newFake(), Health: &c.health, Metrics: metrics}
+			o := Options{Registry: newFake(), Fleet: &fakeFleet{}, Health: &c.health, Metrics: metrics}
 			full, err := New(o)
 			if err != nil {
 				t.Fatal(err)

@@ -58,7 +58,7 @@ func (s *server) allRoutes() []route {
 	if s.Registry == nil {
 		return routes
 	}
-	routes = slices.Concat(routes, s.keyRoutes(), s.lifecycleRoutes(), s.peopleRoutes(), s.importRoutes(), s.auditRoutes())
+	routes = slices.Concat(routes, s.keyRoutes(), s.lifecycleRoutes(), s.peopleRoutes(), s.importRoutes(), s.auditRoutes(), s.fleetRoutes())
 	if s.DataPath != nil {
 		routes = append(routes, s.explainRoutes()...)
 	}

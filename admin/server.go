@@ -56,6 +56,9 @@ func newServer(o Options) (*server, error) {
 	if o.Health == nil || o.Metrics == nil {
 		return nil, errors.New("admin options: Health and Metrics are required")
 	}
+	if o.Registry != nil && o.Fleet == nil {
+		return nil, errors.New("admin options: with a Registry, Fleet is required")
+	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}

@@ -46,7 +46,7 @@ func newSite(t *testing.T, change ...func(*Options)) *site {
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "postern_probe", Help: "For the test."}, func() float64 { return 7 }))
 	o := Options{
-		Registry: s.registry, DataPath: s.data, Health: s.health, Metrics: metrics, Version: "1.2.3",
+		Registry: s.registry, DataPath: s.data, Fleet: &fakeFleet{}, Health: s.health, Metrics: metrics, Version: "1.2.3",
 		Log: slog.New(slog.NewJSONHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Now: func() time.Time { return s.clock },
 	}

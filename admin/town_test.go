@@ -61,7 +61,7 @@ func newTown(t *testing.T, change ...func(*Options)) *town {
 		t.Fatal(err)
 	}
 	o := Options{Registry: w.registry, Health: &fakeHealth{}, Metrics: prometheus.NewRegistry(), Version: "1.2.3", AdminURL: "https://keys.example.com",
-		Configuration: &fakeConfiguration{}, DataPath: &fakeDataPath{}}
+		Configuration: &fakeConfiguration{}, DataPath: &fakeDataPath{}, Fleet: &fakeFleet{}}
 	for _, c := range change {
 		c(&o)
 	}

@@ -41,7 +41,7 @@ type Config struct {
 	Tracing        Later                  `yaml:"tracing"`
 	Drain          Drain                  `yaml:"drain" reload:"no"`
 	MaxStale       time.Duration          `yaml:"max_stale" default:"1h" min:"1s" reload:"no"`
-	Node           Later                  `yaml:"node" reload:"no"`
+	Node           Node                   `yaml:"node" reload:"no"`
 
 	written *node `yaml:"-"` // the merged file, variables and flags; see Effective
 }

@@ -121,6 +121,7 @@ func (d *decoder) check(c *Config) {
 	d.checkTLS(c)
 	d.checkAccess(c)
 	d.checkUse(c)
+	d.checkFleet(c)
 }
 
 func (d *decoder) checkVersion(c *Config) {

@@ -27,6 +27,13 @@ type DirectoryOptions struct {
 	// MaxStale is for how long the directory may answer after its last successful read of the
 	// store; 0: for ever. Without a store nothing gets stale.
 	MaxStale time.Duration
+	// Shared says that other gateways use the same store. Then the directory answers only while a
+	// Fleet keeps this node registered there, at most MaxStale after the last heartbeat: others reckon
+	// by it which gateways may still admit what they revoked.
+	Shared bool
+	// Uptime is the time since the machine was started, sleep included; nil: nobody can tell, and what
+	// is known does not age while the machine sleeps.
+	Uptime func() time.Duration
 }
 
 // Directory holds every credential in memory and answers the data path without I/O. It is safe for
@@ -40,6 +47,8 @@ type Directory struct {
 	log            *slog.Logger
 	now            func() time.Time
 	maxStale       time.Duration
+	shared         bool
+	uptime         func() time.Duration
 
 	policy  *policyTable
 	ids     idIndex
@@ -47,8 +56,11 @@ type Directory struct {
 
 	loaded   atomic.Bool
 	managed  atomic.Bool // some stored credential is, or was, a declared one
-	lastRead atomic.Pointer[time.Time]
+	lastRead atomic.Pointer[instantRead]
 	progress progress
+
+	registration atomic.Pointer[registration]
+
 	moves    moves
 	forged   forgedRows
 	declared declaredSet
@@ -60,6 +72,7 @@ type Directory struct {
 func NewDirectory(o DirectoryOptions) *Directory {
 	d := &Directory{
 		store: o.Store, vault: o.Vault, format: o.Format, log: o.Log, now: o.Now, maxStale: o.MaxStale,
+		shared: o.Shared, uptime: o.Uptime,
 		policy: newPolicyTable(o.Catalog),
 	}
 	if d.vault == nil {
@@ -155,10 +168,12 @@ func (d *Directory) Catalog() *Catalog { return d.policy.current() }
 // SetAcceptImported tells whether texts that are not in our form are looked up from now on.
 func (d *Directory) SetAcceptImported(accept bool) { d.acceptImported.Store(accept) }
 
-// ErrNotLoaded and ErrStale are the reasons that Ready gives, wrapped.
+// ErrNotLoaded, ErrStale and ErrUnregistered are the reasons that Ready gives, wrapped.
 var (
 	ErrNotLoaded = errors.New("credentials are not loaded yet")
 	ErrStale     = errors.New("credentials are too old")
+	// ErrUnregistered: the other gateways that share the store do not count on this one.
+	ErrUnregistered = errors.New("this node is not registered in the store")
 )
 
 // Ready returns nil when the directory may answer at now, else why not.
@@ -166,6 +181,8 @@ func (d *Directory) Ready(now time.Time) error {
 	switch {
 	case !d.loaded.Load():
 		return fmt.Errorf("check directory: %w", ErrNotLoaded)
+	case !d.mayAnswer(now) && d.lag(now) <= d.maxStale:
+		return fmt.Errorf("check directory: %w: the last heartbeat of this node was stored longer than max_stale ago, %s, or not yet", ErrUnregistered, d.maxStale)
 	case !d.mayAnswer(now):
 		return fmt.Errorf("check directory: %w: the store was last read %s ago, and max_stale is %s",
 			ErrStale, d.lag(now).Round(time.Second), d.maxStale)
@@ -174,10 +191,7 @@ func (d *Directory) Ready(now time.Time) error {
 }
 
 func (d *Directory) mayAnswer(now time.Time) bool {
-	if !d.loaded.Load() {
-		return false
-	}
-	return d.store == nil || d.maxStale <= 0 || d.lag(now) <= d.maxStale
+	return d.loaded.Load() && d.trusted(now)
 }
 
 // lag is the time since the last successful read of the store.
@@ -186,7 +200,7 @@ func (d *Directory) lag(now time.Time) time.Duration {
 	if last == nil {
 		return 0
 	}
-	return max(0, now.Sub(*last))
+	return d.elapsed(*last, now)
 }
 
 // forgedRows remembers which rows did not authenticate, to speak of each once.

@@ -494,7 +494,7 @@ func TestReady(t *testing.T) {
 	h.store.breakWith(nil)
 
 	now := h.clock.Now()
-	h.dir.lastRead.Store(&now)
+	h.dir.lastRead.Store(&instantRead{at: now})
 	if err := h.dir.Ready(now.Add(time.Hour)); err != nil {
 		t.Errorf("at max_stale: %v", err)
 	}
@@ -502,7 +502,7 @@ func TestReady(t *testing.T) {
 		t.Errorf("past max_stale: %v", err)
 	}
 	g := h.generate(NewCredential{})
-	h.dir.lastRead.Store(&now)
+	h.dir.lastRead.Store(&instantRead{at: now})
 	if _, code := h.dir.Authenticate(Presented{Text: g.Secret.Reveal()}, now.Add(2*time.Hour)); code != DirectoryUnavailable {
 		t.Errorf("past max_stale: %q", code)
 	}

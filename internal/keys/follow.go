@@ -47,7 +47,7 @@ func (d *Directory) Load(ctx context.Context) error {
 	if d.store == nil {
 		return errors.New("load directory: there is no store; declared keys come by LoadDeclared")
 	}
-	began := d.now()
+	began := d.instant()
 	seq, err := d.store.Load(ctx, LoadVisitor{
 		Tenant: func(t Tenant) error {
 			d.policy.setTenant(t)
@@ -107,7 +107,7 @@ func (d *Directory) catchUp(ctx context.Context) error {
 	batch := changesBatch
 	for {
 		after, _ := d.progress.at()
-		began := d.now()
+		began := d.instant()
 		changes, err := d.store.Changes(ctx, after, batch)
 		if err != nil {
 			return fmt.Errorf("read changes after %d: %w", after, err)

@@ -50,6 +50,7 @@ func testStore(t *testing.T, open func(t *testing.T) keys.Store) {
 		{"Blob", testBlob},
 		{"Lease", testLease},
 		{"Checkpoint", testCheckpoint},
+		{"Nodes", testNodes},
 	} {
 		t.Run(part.name, func(t *testing.T) { part.test(t, open) })
 	}

@@ -1,0 +1,47 @@
+package keys
+
+import "time"
+
+// FleetWatch tells how long ago nodes were last heard of. The database's clock says so, but it may be
+// put forward, and then every node would look long silent to who asks before it beats again. So a
+// heartbeat that came while this watched cannot be older than the look before it, and one that was
+// there then has aged by what passed here since. Where it errs it takes nodes for younger, which only
+// makes others wait. Only what a first look finds is believed as it stands.
+//
+// It is not safe for concurrent use.
+type FleetWatch struct {
+	known map[nodeRun]heard
+	last  time.Time // when the look before began; zero: there was none
+}
+
+type nodeRun struct {
+	id   NodeID
+	boot string
+}
+
+// heard is a heartbeat and what its age was, at least, at a time here.
+type heard struct {
+	beats int64
+	age   time.Duration
+	at    time.Time
+}
+
+// Look takes what NodeStore.Nodes returned, and the observer's own monotonic clock before and after.
+func (w *FleetWatch) Look(nodes []Node, now, began, ended time.Time) []SeenNode {
+	known := make(map[nodeRun]heard, len(nodes))
+	seen := make([]SeenNode, len(nodes))
+	for i, n := range nodes {
+		run := nodeRun{n.ID, n.Boot}
+		h, there := w.known[run]
+		if !there || h.beats != n.Beats {
+			h = heard{beats: n.Beats, age: max(0, now.Sub(n.SeenAt)), at: ended}
+			if !w.last.IsZero() {
+				h.age = min(h.age, max(0, ended.Sub(w.last)))
+			}
+		}
+		known[run] = h
+		seen[i] = SeenNode{Node: n, Age: h.age + max(0, began.Sub(h.at))}
+	}
+	w.known, w.last = known, began
+	return seen
+}

@@ -1,0 +1,137 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/uptrace/bun"
+
+	"postern/internal/keys"
+)
+
+// nodesKept is how long a node that left, or does not count any more, is still told of.
+const nodesKept = 24 * time.Hour
+
+var _ keys.NodeStore = (*Store)(nil)
+
+type nodeRow struct {
+	bun.BaseModel `bun:"table:nodes"`
+
+	ID            string `bun:",pk"`
+	Boot          string `bun:",pk"`
+	Place         string
+	StartedAt     int64
+	SeenAt        int64
+	Beats         int64
+	Applied       keys.Seq
+	AppliedAt     int64
+	MaxStale      int64 // µs
+	Version       string
+	Configuration string
+	Pepper        int64
+	Host          string
+	Address       string
+	AdminURL      string `bun:"admin_url"`
+	Sees          string // ids, with blanks between
+	LeftAt        int64
+}
+
+// RegisterNode implements keys.NodeStore.
+func (s *Store) RegisterNode(ctx context.Context, n keys.Node) error {
+	const doing = "register node"
+	now := s.dialect.now
+	tx, err := s.write.BeginTx(ctx, nil)
+	if err != nil {
+		return s.fail(ctx, doing, err)
+	}
+	defer tx.Rollback() // after the commit it does nothing
+	none := micros(time.Time{})
+	_, err = tx.ExecContext(ctx, `DELETE FROM nodes WHERE (place = ? AND place <> '') OR (id = ? AND boot = ?)
+		OR (left_at <> ? AND left_at < `+now+` - ?) OR (seen_at + max_stale + ? < `+now+` - ?)`,
+		n.Place, string(n.ID), n.Boot, none, nodesKept.Microseconds(), keys.NodeGrace.Microseconds(), nodesKept.Microseconds())
+	if err != nil {
+		return s.fail(ctx, doing, err)
+	}
+	_, err = tx.ExecContext(ctx, `INSERT INTO nodes (id, boot, place, started_at, seen_at, beats, applied, applied_at, max_stale,
+		version, configuration, pepper, host, address, admin_url, sees, left_at)
+		VALUES (?, ?, ?, `+now+`, `+now+`, 0, 0, `+now+`, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		string(n.ID), n.Boot, n.Place, n.MaxStale.Microseconds(), n.Version, n.Configuration, int64(n.Pepper), n.Host, n.Address, n.AdminURL,
+		seesText(n.Sees), none)
+	if err != nil {
+		return s.fail(ctx, doing, err)
+	}
+	return s.fail(ctx, doing, tx.Commit())
+}
+
+// Heartbeat implements keys.NodeStore.
+func (s *Store) Heartbeat(ctx context.Context, n keys.Node) error {
+	const doing = "write heartbeat"
+	now := s.dialect.now
+	result, err := s.write.ExecContext(ctx, `UPDATE nodes SET seen_at = `+now+`, beats = beats + 1,
+		applied_at = CASE WHEN applied < ? THEN `+now+` ELSE applied_at END, applied = CASE WHEN applied < ? THEN ? ELSE applied END,
+		configuration = ?, pepper = ?, sees = ? WHERE id = ? AND boot = ? AND left_at = ?`,
+		int64(n.Applied), int64(n.Applied), int64(n.Applied), n.Configuration, int64(n.Pepper), seesText(n.Sees),
+		string(n.ID), n.Boot, micros(time.Time{}))
+	if err != nil {
+		return s.fail(ctx, doing, err)
+	}
+	rows, err := result.RowsAffected()
+	if err == nil && rows == 0 {
+		return fmt.Errorf("%s of %s: %w", doing, n.ID, keys.ErrNotFound)
+	}
+	return s.fail(ctx, doing, err)
+}
+
+// DeregisterNode implements keys.NodeStore.
+func (s *Store) DeregisterNode(ctx context.Context, id keys.NodeID, boot string) error {
+	_, err := s.write.ExecContext(ctx, "UPDATE nodes SET left_at = "+s.dialect.now+" WHERE id = ? AND boot = ? AND left_at = ?",
+		string(id), boot, micros(time.Time{}))
+	return s.fail(ctx, "deregister node", err)
+}
+
+// Nodes implements keys.NodeStore. The time is read in a statement of its own in the same transaction:
+// the rows need not be there to tell it.
+func (s *Store) Nodes(ctx context.Context) ([]keys.Node, time.Time, error) {
+	const doing = "read nodes"
+	fail := func(err error) ([]keys.Node, time.Time, error) { return nil, time.Time{}, s.fail(ctx, doing, err) }
+	tx, err := s.read.BeginTx(ctx, s.dialect.snapshot)
+	if err != nil {
+		return fail(err)
+	}
+	defer tx.Rollback() // nothing was written
+	var rows []nodeRow
+	if err := tx.NewSelect().Model(&rows).Order("id", "started_at", "boot").Scan(ctx); err != nil {
+		return fail(err)
+	}
+	var now int64
+	if err := tx.QueryRowContext(ctx, "SELECT "+s.dialect.now).Scan(&now); err != nil {
+		return fail(err)
+	}
+	nodes := make([]keys.Node, len(rows))
+	for i := range rows {
+		nodes[i] = rows[i].node()
+	}
+	return nodes, instant(now), nil
+}
+
+func (row *nodeRow) node() keys.Node {
+	n := keys.Node{
+		ID: keys.NodeID(row.ID), Boot: row.Boot, Place: row.Place, StartedAt: instant(row.StartedAt), SeenAt: instant(row.SeenAt), Beats: row.Beats,
+		Applied: row.Applied, AppliedAt: instant(row.AppliedAt), MaxStale: time.Duration(row.MaxStale) * time.Microsecond, Version: row.Version,
+		Configuration: row.Configuration, Pepper: uint32(row.Pepper), Host: row.Host, Address: row.Address, AdminURL: row.AdminURL, LeftAt: instant(row.LeftAt),
+	}
+	for id := range strings.FieldsSeq(row.Sees) {
+		n.Sees = append(n.Sees, keys.NodeID(id))
+	}
+	return n
+}
+
+func seesText(ids []keys.NodeID) string {
+	words := make([]string, len(ids))
+	for i, id := range ids {
+		words[i] = string(id)
+	}
+	return strings.Join(words, " ")
+}

@@ -1,0 +1,159 @@
+package store_test
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"postern/internal/keys"
+)
+
+// registrar is a store that knows nodes, as every one behind testStore does.
+func registrar(t *testing.T, s keys.Store) keys.NodeStore {
+	t.Helper()
+	r, ok := s.(keys.NodeStore)
+	if !ok {
+		t.Fatalf("%T knows no nodes", s)
+	}
+	return r
+}
+
+func node(id, boot, place string) keys.Node {
+	return keys.Node{ID: keys.NodeID(id), Boot: boot, Place: place, MaxStale: time.Hour, Version: "1.2.3", Configuration: "abc", Pepper: 1 << 31,
+		Host: "host ☂", Address: "10.0.0.5:8080", AdminURL: "https://a", Sees: []keys.NodeID{"a", "b"}}
+}
+
+// nodes returns what is there, by boot, and checks the times.
+func nodes(t *testing.T, r keys.NodeStore) map[string]keys.Node {
+	t.Helper()
+	list, now, err := r.Nodes(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if off := time.Since(now); off < -time.Minute || off > time.Minute {
+		t.Errorf("the database's time is %s", now)
+	}
+	all := map[string]keys.Node{}
+	for _, n := range list {
+		if n.SeenAt.After(now.Add(time.Millisecond)) || n.StartedAt.After(n.SeenAt) || n.AppliedAt.After(n.SeenAt) {
+			t.Errorf("%s: started %s, applied %s, seen %s, now %s", n.Boot, n.StartedAt, n.AppliedAt, n.SeenAt, now)
+		}
+		all[n.Boot] = n
+	}
+	return all
+}
+
+func testNodes(t *testing.T, open func(*testing.T) keys.Store) {
+	t.Run("Life", func(t *testing.T) { testNodeLife(t, open(t)) })
+	t.Run("Places", func(t *testing.T) { testNodePlaces(t, open(t)) })
+	t.Run("Concurrent", func(t *testing.T) { testNodesConcurrent(t, open(t)) })
+}
+
+func testNodeLife(t *testing.T, s keys.Store) {
+	r := registrar(t, s)
+	head, err := s.Head(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	n := node("a", "1", "")
+	n.Applied = 99 // a node that registers has applied nothing
+	if err := r.Heartbeat(t.Context(), n); !errors.Is(err, keys.ErrNotFound) {
+		t.Errorf("heartbeat of a stranger: got %v", err)
+	}
+	must(r.RegisterNode(t.Context(), n))
+	first := nodes(t, r)["1"]
+	want := node("a", "1", "")
+	want.StartedAt, want.SeenAt, want.AppliedAt = first.StartedAt, first.SeenAt, first.AppliedAt
+	if diff := cmp.Diff(want, first); diff != "" {
+		t.Errorf("registered (-want +got):\n%s", diff)
+	}
+
+	time.Sleep(2 * time.Millisecond) // a clock may count in ms
+	n.Applied, n.Configuration, n.Pepper, n.Sees = 7, "def", 2, []keys.NodeID{"a"}
+	must(r.Heartbeat(t.Context(), n))
+	second := nodes(t, r)["1"]
+	if second.Applied != 7 || !second.AppliedAt.After(first.AppliedAt) || second.Beats != 1 || second.Configuration != "def" || second.Pepper != 2 || len(second.Sees) != 1 {
+		t.Errorf("after a heartbeat: %+v", second)
+	}
+	time.Sleep(2 * time.Millisecond)
+	n.Applied = 6 // an older heartbeat that comes late
+	must(r.Heartbeat(t.Context(), n))
+	third := nodes(t, r)["1"]
+	if third.Applied != 7 || !third.AppliedAt.Equal(second.AppliedAt) || !third.SeenAt.After(second.SeenAt) || third.Beats != 2 {
+		t.Errorf("after an older heartbeat: %+v", third)
+	}
+
+	must(r.DeregisterNode(t.Context(), "a", "another"))
+	if got := nodes(t, r)["1"]; !got.LeftAt.IsZero() {
+		t.Error("somebody else's leaving counted")
+	}
+	must(r.DeregisterNode(t.Context(), "a", "1"))
+	left := nodes(t, r)["1"]
+	if left.LeftAt.IsZero() {
+		t.Error("it has not left")
+	}
+	if err := r.Heartbeat(t.Context(), n); !errors.Is(err, keys.ErrNotFound) {
+		t.Errorf("a heartbeat that comes after leaving: got %v", err)
+	}
+	must(r.DeregisterNode(t.Context(), "a", "1"))
+	if got := nodes(t, r)["1"]; !got.LeftAt.Equal(left.LeftAt) {
+		t.Error("it left twice")
+	}
+	if after, err := s.Head(t.Context()); err != nil || after != head {
+		t.Errorf("nodes took change number %d, %v, want none after %d", after, err, head)
+	}
+}
+
+// testNodePlaces: a run that is known to be over is taken out, any other one is not.
+func testNodePlaces(t *testing.T, s keys.Store) {
+	r := registrar(t, s)
+	for _, n := range []keys.Node{node("a", "1", "x"), node("b", "2", "y"), node("c", "3", ""), node("d", "4", ""), node("e", "5", "x"), node("c", "3", "")} {
+		if err := r.RegisterNode(t.Context(), n); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got := nodes(t, r)
+	for boot, want := range map[string]bool{"1": false, "2": true, "3": true, "4": true, "5": true} {
+		if _, there := got[boot]; there != want {
+			t.Errorf("run %s is there: %t, want %t", boot, there, want)
+		}
+	}
+}
+
+func testNodesConcurrent(t *testing.T, s keys.Store) {
+	r := registrar(t, s)
+	var group sync.WaitGroup
+	for i := range 8 {
+		group.Go(func() {
+			n := node(fmt.Sprint("n", i), fmt.Sprint(i), fmt.Sprint("place", i))
+			if err := r.RegisterNode(t.Context(), n); err != nil {
+				t.Error(err)
+			}
+			for k := range 20 {
+				n.Applied = keys.Seq(k)
+				if err := r.Heartbeat(t.Context(), n); err != nil {
+					t.Error(err)
+				}
+			}
+			if err := r.DeregisterNode(t.Context(), n.ID, n.Boot); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	group.Wait()
+	for boot, n := range nodes(t, r) {
+		if n.Applied != 19 || n.Beats != 20 {
+			t.Errorf("run %s: applied %d after %d heartbeats", boot, n.Applied, n.Beats)
+		}
+	}
+}
