@@ -60,6 +60,11 @@ func (r *Roster) Beat(begun time.Time, peers []Peer) {
 	r.reckoned = live
 }
 
+// Share is how much of n units a counter of that tag has here, while the store is lost.
+func (r *Roster) Share(n int64, tag string) int64 {
+	return r.at(time.Now()).share(n, turnOf(tag))
+}
+
 // at returns the standing in force.
 func (r *Roster) at(now time.Time) standing {
 	p := *r.standing.Load()

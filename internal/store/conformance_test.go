@@ -49,6 +49,7 @@ func testStore(t *testing.T, open func(t *testing.T) keys.Store) {
 		{"Load", testLoad},
 		{"Blob", testBlob},
 		{"Lease", testLease},
+		{"Shares", testShares},
 		{"Checkpoint", testCheckpoint},
 		{"Nodes", testNodes},
 	} {

@@ -54,9 +54,10 @@ func (s *Store) RegisterNode(ctx context.Context, n keys.Node) error {
 	if err != nil {
 		return s.fail(ctx, doing, err)
 	}
+	// The clock is read once: PostgreSQL's goes on within a statement.
 	_, err = tx.ExecContext(ctx, `INSERT INTO nodes (id, boot, place, started_at, seen_at, beats, applied, applied_at, max_stale,
 		version, configuration, pepper, host, address, admin_url, sees, left_at)
-		VALUES (?, ?, ?, `+now+`, `+now+`, 0, 0, `+now+`, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		SELECT ?, ?, ?, clock.now, clock.now, 0, 0, clock.now, ?, ?, ?, ?, ?, ?, ?, ?, ? FROM (SELECT `+now+` AS now) AS clock`,
 		string(n.ID), n.Boot, n.Place, n.MaxStale.Microseconds(), n.Version, n.Configuration, int64(n.Pepper), n.Host, n.Address, n.AdminURL,
 		seesText(n.Sees), none)
 	if err != nil {
@@ -68,10 +69,10 @@ func (s *Store) RegisterNode(ctx context.Context, n keys.Node) error {
 // Heartbeat implements keys.NodeStore.
 func (s *Store) Heartbeat(ctx context.Context, n keys.Node) error {
 	const doing = "write heartbeat"
-	now := s.dialect.now
-	result, err := s.write.ExecContext(ctx, `UPDATE nodes SET seen_at = `+now+`, beats = beats + 1,
-		applied_at = CASE WHEN applied < ? THEN `+now+` ELSE applied_at END, applied = CASE WHEN applied < ? THEN ? ELSE applied END,
-		configuration = ?, pepper = ?, sees = ? WHERE id = ? AND boot = ? AND left_at = ?`,
+	result, err := s.write.ExecContext(ctx, `UPDATE nodes SET seen_at = clock.now, beats = beats + 1,
+		applied_at = CASE WHEN applied < ? THEN clock.now ELSE applied_at END, applied = CASE WHEN applied < ? THEN ? ELSE applied END,
+		configuration = ?, pepper = ?, sees = ? FROM (SELECT `+s.dialect.now+` AS now) AS clock
+		WHERE id = ? AND boot = ? AND left_at = ?`,
 		int64(n.Applied), int64(n.Applied), int64(n.Applied), n.Configuration, int64(n.Pepper), seesText(n.Sees),
 		string(n.ID), n.Boot, micros(time.Time{}))
 	if err != nil {

@@ -23,3 +23,13 @@ CREATE TABLE nodes (
     left_at       INTEGER NOT NULL,
     PRIMARY KEY (id, boot)
 ) STRICT, WITHOUT ROWID;
+
+-- Who shares the limits while the store of their counters is lost, see limiter.Roster. Whoever writes
+-- locks the line without a name first, so that no other heartbeat comes between his reading and writing.
+CREATE TABLE shares (
+    node       TEXT    NOT NULL PRIMARY KEY,
+    renewed_at INTEGER NOT NULL,
+    reckoned   TEXT    NOT NULL, -- ids, with blanks between
+    lost       INTEGER NOT NULL  -- 1: it reckoned with others too, who were gone
+) STRICT, WITHOUT ROWID;
+INSERT INTO shares (node, renewed_at, reckoned, lost) VALUES ('', 0, '', 0);
