@@ -28,7 +28,7 @@ func (p *program) buildAdmin(metrics *prometheus.Registry) error {
 		Hosts:         adminHosts(p.cfg), AdminURL: adminURL(p.cfg, string(p.cfg.Listen.Admin)),
 	}
 	if p.registry != nil {
-		options.Registry, options.DataPath = p.registry, p.gateway
+		options.Registry, options.DataPath, options.Fleet = p.registry, p.gateway, p.fleet
 	}
 	handler, err := admin.New(options)
 	if err != nil {

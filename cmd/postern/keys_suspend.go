@@ -8,7 +8,20 @@ import (
 )
 
 func newKeysSuspend(g *globals) *cobra.Command {
-	return newKeysTurn(g, "suspend", "Take a key out of use until it is resumed")
+	c := newKeysTurn(g, "suspend", "Take a key out of use until it is resumed")
+	wait, turn := newFleetWait(c), c.RunE
+	c.RunE = func(cmd *cobra.Command, args []string) error {
+		query, err := wait.query(cmd)
+		switch {
+		case err != nil:
+			return err
+		case query == nil:
+			return turn(cmd, args)
+		}
+		reason := cmd.Flag("reason").Value.String()
+		return denyKey(cmd, g, "/v1/keys/"+url.PathEscape(args[0])+"/suspend", because(reason), query)
+	}
+	return c
 }
 
 func newKeysResume(g *globals) *cobra.Command {

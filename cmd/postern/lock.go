@@ -13,6 +13,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// lockFile lies in each data_dir.
+const lockFile = "lock"
+
 // lockForGateway is lockDataDir for a gateway, which reload finds by the process that the file names.
 func lockForGateway(dir string) (*os.File, error) {
 	f, err := lockDataDir(dir)
@@ -32,7 +35,7 @@ func lockDataDir(dir string) (*os.File, error) {
 	if err := makeDataDir(dir); err != nil {
 		return nil, err
 	}
-	path := filepath.Join(dir, "lock")
+	path := filepath.Join(dir, lockFile)
 	f, err := openLock(path)
 	if err != nil {
 		return nil, fmt.Errorf("lock data_dir: %w", err)
@@ -86,7 +89,7 @@ func writeAt(f *os.File, text string) error {
 // counts only while the lock is held: afterwards it may be anybody's.
 func lockHolder(dir string) (int, error) {
 	none := &failure{code: exitUnreachable, err: fmt.Errorf("no gateway is running on %s", dir), next: "Start it with `postern run`."}
-	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR, 0)
+	f, err := os.OpenFile(filepath.Join(dir, lockFile), os.O_RDWR, 0)
 	if errors.Is(err, os.ErrNotExist) {
 		return 0, none
 	}

@@ -32,6 +32,7 @@ type program struct {
 	install   *installation
 	directory *keys.Directory
 	registry  *keys.Registry // nil with store: none
+	fleet     *keys.Fleet    // likewise
 	limiter   *limiter.Local
 	saved     *checkpoints
 	moves     atomic.Pointer[moveFollower] // nil while nothing is under an old pepper
@@ -98,10 +99,13 @@ func build(ctx context.Context, cfg *config.Config, s session, messages io.Write
 		return p, err
 	}
 	p.reloader = newReloader(p, s.env, metrics)
-	if err := p.buildAdmin(metrics); err != nil {
+	if err := p.listen(ctx); err != nil {
 		return p, err
 	}
-	if err := p.listen(ctx); err != nil {
+	if err := p.buildFleet(); err != nil {
+		return p, err
+	}
+	if err := p.buildAdmin(metrics); err != nil {
 		return p, err
 	}
 	if err := p.openCertificates(); err != nil {
@@ -115,6 +119,7 @@ func (p *program) directoryOptions() keys.DirectoryOptions {
 	o := keys.DirectoryOptions{
 		Vault: p.install.vault, Format: p.install.format, Catalog: p.cfg.Catalog(),
 		AcceptImported: p.cfg.Credentials.AcceptImported, Log: p.log, MaxStale: p.cfg.MaxStale,
+		Shared: p.cfg.Store.Shared(), Uptime: uptime,
 	}
 	if p.install.store != nil {
 		o.Store = p.install.store
@@ -213,7 +218,9 @@ func (p *program) serve(ctx, cut context.Context) error {
 	if errors.Is(err, context.Canceled) {
 		err = nil
 	}
-	return errors.Join(err, drained, p.saveLast(), p.close())
+	err = errors.Join(err, drained, p.saveLast())
+	p.leaveFleet()
+	return errors.Join(err, p.close())
 }
 
 // saveLast writes the last checkpoint, when nothing is admitted any more: after a clean stop nothing
@@ -248,6 +255,14 @@ func (p *program) load(ctx context.Context, group *errgroup.Group) error {
 		p.loaded.Store(true)
 		return nil
 	}
+	// Before anything is read: whoever revokes a key from now on waits for this node to know.
+	if err := p.fleet.Register(ctx); err != nil {
+		return err
+	}
+	group.Go(func() error {
+		p.fleet.Run(ctx)
+		return nil
+	})
 	started := time.Now()
 	defer collectLess()()
 	if err := p.directory.Load(ctx); err != nil {

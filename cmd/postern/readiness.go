@@ -26,6 +26,7 @@ func (p *program) Degraded() []string {
 	if p.registry == nil {
 		return degraded
 	}
+	degraded = append(degraded, p.fleet.Degraded()...)
 	const late = 5 * time.Second
 	// Not by Stats, which counts every key: the first probe would wait for that.
 	if lag := p.directory.Lag(time.Now()); lag > late {
