@@ -3,7 +3,6 @@
 package limiter_test
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"net"
@@ -23,7 +22,6 @@ type server struct {
 	addr          string
 	args          []string
 	cmd           *exec.Cmd
-	output        bytes.Buffer
 }
 
 // freePort returns a port of loopback that nobody listens on.
@@ -54,7 +52,6 @@ func startRedis(t testing.TB, args ...string) *server {
 func (s *server) start(t testing.TB) {
 	t.Helper()
 	s.cmd = exec.Command("redis-server", s.args...)
-	s.cmd.Stdout = &s.output
 	if err := s.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

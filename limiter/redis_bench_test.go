@@ -1,0 +1,89 @@
+//go:build realservers
+
+package limiter_test
+
+import (
+	"syscall"
+	"testing"
+	"time"
+
+	"postern/limiter"
+)
+
+// cpu is the processor time that this process has used.
+func cpu(b *testing.B) time.Duration {
+	var u syscall.Rusage
+	must(b, syscall.Getrusage(syscall.RUSAGE_SELF, &u))
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// BenchmarkRedisDecide is one decision under four limits. Beside the usual figures it reports
+// cpu-ns/op of this process, redis-ns/op of Redis's processor time and calls/op of its script.
+func BenchmarkRedisDecide(b *testing.B) {
+	for _, bench := range []struct {
+		name    string
+		keys    int
+		rate    int64
+		clients int
+		limits  int
+	}{
+		{"alone", 10_000, 1000, 1, 4},
+		{"alone refused", 10_000, 1, 1, 4},
+		{"32 clients", 10_000, 1000, 32, 4},
+		{"32 clients refused", 10_000, 1, 32, 4},
+		{"32 clients one key", 1, limiter.MaxUnits, 32, 4},
+		{"alone one key", 1, 1000, 1, 4},
+		{"two limits", 10_000, 1000, 32, 2},
+		{"two limits few keys", 100, 1000, 32, 2},
+		{"one limit", 10_000, 1000, 32, 1},
+	} {
+		b.Run(bench.name, func(b *testing.B) {
+			s := startRedis(b)
+			l, err := limiter.NewRedis(limiter.RedisOptions{Addrs: []string{s.addr}, Node: "a", Budget: patient})
+			must(b, err)
+			defer func() { must(b, l.Close()) }()
+			who := newCallers(bench.keys, bench.rate)
+			q, a := who.query(), limiter.Answer{}
+			q.Checks = q.Checks[:bench.limits]
+			for i := range bench.keys {
+				q.Checks = q.Checks[:4]
+				who.put(q, i)
+				q.Checks = q.Checks[:bench.limits]
+				must(b, l.Decide(b.Context(), q, &a))
+			}
+			redisCPU := func() float64 { return s.info(b, "cpu", "used_cpu_user") + s.info(b, "cpu", "used_cpu_sys") }
+			run := func(n, from int) {
+				q, a := who.query(), limiter.Answer{}
+				all := q.Checks
+				for i := range n {
+					q.Checks = all
+					who.put(q, from+i)
+					q.Checks = all[:bench.limits]
+					if err := l.Decide(b.Context(), q, &a); err != nil {
+						b.Error(err)
+						return
+					}
+				}
+			}
+			b.ReportAllocs()
+			used, redisUsed, calls := cpu(b), redisCPU(), l.Calls()
+			b.ResetTimer()
+			done := make(chan struct{})
+			for c := range bench.clients {
+				n := b.N / bench.clients
+				if c < b.N%bench.clients {
+					n++
+				}
+				go func() { run(n, c*1009); done <- struct{}{} }()
+			}
+			for range bench.clients {
+				<-done
+			}
+			b.StopTimer()
+			n := float64(b.N)
+			b.ReportMetric(float64(cpu(b)-used)/n, "cpu-ns/op")
+			b.ReportMetric((redisCPU()-redisUsed)*1e9/n, "redis-ns/op")
+			b.ReportMetric(float64(l.Calls()-calls)/n, "calls/op")
+		})
+	}
+}
