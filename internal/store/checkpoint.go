@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -67,7 +68,7 @@ func (s *Store) SaveCheckpoint(ctx context.Context, c keys.Checkpoint) error {
 		if err != nil {
 			return s.fail(ctx, doing, err)
 		}
-		s.index.take(ctx, s.pool, uses)
+		s.index.take(ctx, s.pool, s.dialect.placeholders, uses)
 	}
 	return nil
 }
@@ -134,42 +135,64 @@ func (s *Store) aside(ctx context.Context, u upsert, n int, args func(i int) []a
 
 // Counts implements keys.CheckpointStore.
 func (s *Store) Counts(ctx context.Context, endAfter time.Time, visit func([]limiter.Count) error) error {
+	var last countKey
+	for more := true; more; {
+		n, err := s.someCounts(ctx, endAfter, &last, visit)
+		if err != nil {
+			return err
+		}
+		more = n == readChunk
+	}
+	return nil
+}
+
+// countKey is where reading counts has come to: they are read in the order of their keys.
+type countKey struct {
+	subject, level, route, unit string
+	start                       int64
+}
+
+// someCounts visits counts after those of last, and returns how many there were.
+func (s *Store) someCounts(ctx context.Context, endAfter time.Time, last *countKey, visit func([]limiter.Count) error) (n int, err error) {
 	const doing = "read counts"
-	query := s.dialect.placeholders("SELECT subject, level, route, unit, starts_at, ends_at, used FROM counts WHERE ends_at > ?")
-	rows, err := s.read.DB.QueryContext(ctx, query, micros(endAfter))
+	query := s.dialect.placeholders(`SELECT subject, level, route, unit, starts_at, ends_at, used FROM counts
+		WHERE ends_at > ? AND (subject, level, route, unit, starts_at) > (?, ?, ?, ?, ?)
+		ORDER BY subject, level, route, unit, starts_at LIMIT ` + strconv.Itoa(readChunk))
+	rows, err := s.read.DB.QueryContext(ctx, query, micros(endAfter), last.subject, last.level, last.route, last.unit, last.start)
 	if err != nil {
-		return s.fail(ctx, doing, err)
+		return 0, s.fail(ctx, doing, err)
 	}
 	defer rows.Close() // rows.Err tells
 	batch := make([]limiter.Count, 0, checkpointChunk)
-	for rows.Next() {
-		n, err := scanCount(rows)
+	for ; rows.Next(); n++ {
+		c, err := scanCount(rows, last)
 		if err != nil {
 			if !errors.Is(err, errDamaged) {
-				return s.fail(ctx, doing, err)
+				return n, s.fail(ctx, doing, err)
 			}
 			s.log.ErrorContext(ctx, "a stored count cannot be read and is left out", "error", err)
 			continue
 		}
-		if batch = append(batch, n); len(batch) == cap(batch) {
+		if batch = append(batch, c); len(batch) == cap(batch) {
 			if err := visit(batch); err != nil {
-				return err
+				return n, err
 			}
 			batch = batch[:0]
 		}
 	}
 	if err := rows.Err(); err != nil {
-		return s.fail(ctx, doing, err)
+		return n, s.fail(ctx, doing, err)
 	}
-	return visit(batch)
+	return n, visit(batch)
 }
 
-func scanCount(rows *sql.Rows) (limiter.Count, error) {
+func scanCount(rows *sql.Rows, last *countKey) (limiter.Count, error) {
 	var n limiter.Count
-	var level, unit string
-	if err := rows.Scan(&n.Counter.Subject, &level, &n.Counter.Route, &unit, &n.Span.Start, &n.Span.End, &n.Used); err != nil {
+	if err := rows.Scan(&last.subject, &last.level, &last.route, &last.unit, &last.start, &n.Span.End, &n.Used); err != nil {
 		return n, err
 	}
+	level, unit := last.level, last.unit
+	n.Counter.Subject, n.Counter.Route, n.Span.Start = last.subject, last.route, last.start
 	levels := []limiter.Level{limiter.Credential, limiter.Owner, limiter.Tenant, limiter.Route}
 	units := []limiter.Unit{limiter.Day, limiter.Month}
 	l := slices.IndexFunc(levels, func(l limiter.Level) bool { return l.String() == level })

@@ -22,7 +22,7 @@ func (r *reader) narrow(ctx context.Context, f keys.CredentialFilter) (ids []key
 		what.apis = apisColumn([]keys.APIName{f.API})
 	}
 	if what != (sought{}) && r.index != nil && !strings.Contains(what.text, "\n") {
-		if ids, few, err := r.index.find(ctx, r.pool, what, mostNarrowed); few || err != nil {
+		if ids, few, err := r.index.find(ctx, r.pool, r.dialect.placeholders, what, mostNarrowed); few || err != nil {
 			return ids, few, err
 		}
 	}

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"strconv"
 	"time"
 
 	"postern/internal/keys"
@@ -19,7 +20,7 @@ func secondsOf(micros int64) uint32 { return uint32(min(max(micros/1e6, 1), 1<<3
 
 // readUses reads when everything was last used, the first time, and afterwards takes in what
 // checkpoints wrote since.
-func (x *searchIndex) readUses(ctx context.Context, db *sql.DB) error {
+func (x *searchIndex) readUses(ctx context.Context, db *sql.DB, placeholders func(string) string) error {
 	x.fed.Store(true) // before anything is read: what is committed from here on comes by the feed
 	x.feed.Lock()
 	uses, lost := x.feed.uses, x.feed.lost
@@ -31,21 +32,34 @@ func (x *searchIndex) readUses(ctx context.Context, db *sql.DB) error {
 	if x.usesRead = x.usesRead && !lost; x.usesRead {
 		return nil
 	}
-	rows, err := db.QueryContext(ctx, "SELECT credential, used_at FROM last_used")
-	if err != nil {
-		return err
-	}
-	defer rows.Close() // rows.Err tells
-	for rows.Next() {
-		var id sql.RawBytes
-		var at int64
-		if err := rows.Scan(&id, &at); err != nil {
+	var last [2]string
+	for more := true; more; {
+		n, err := x.readSomeUses(ctx, db, placeholders, &last)
+		if err != nil {
 			return err
 		}
-		x.raise(keys.CredentialID(id), secondsOf(at))
+		more = n == readChunk
 	}
-	x.usesRead = rows.Err() == nil
-	return rows.Err()
+	x.usesRead = true
+	return nil
+}
+
+// readSomeUses reads the uses after those of the credential and secret of last, and returns how many.
+func (x *searchIndex) readSomeUses(ctx context.Context, db *sql.DB, placeholders func(string) string, last *[2]string) (n int, err error) {
+	rows, err := db.QueryContext(ctx, placeholders(`SELECT credential, secret, used_at FROM last_used WHERE (credential, secret) > (?, ?)
+		ORDER BY credential, secret LIMIT `+strconv.Itoa(readChunk)), last[0], last[1])
+	if err != nil {
+		return 0, err
+	}
+	defer rows.Close() // rows.Err tells
+	for ; rows.Next(); n++ {
+		var at int64
+		if err := rows.Scan(&last[0], &last[1], &at); err != nil {
+			return n, err
+		}
+		x.raise(keys.CredentialID(last[0]), secondsOf(at))
+	}
+	return n, rows.Err()
 }
 
 func (x *searchIndex) raise(id keys.CredentialID, since uint32) {
@@ -55,7 +69,7 @@ func (x *searchIndex) raise(id keys.CredentialID, since uint32) {
 }
 
 // take remembers uses that were written. It waits for nobody: who searches may be reading a million.
-func (x *searchIndex) take(ctx context.Context, db *sql.DB, uses []keys.LastUse) {
+func (x *searchIndex) take(ctx context.Context, db *sql.DB, placeholders func(string) string, uses []keys.LastUse) {
 	if !x.fed.Load() {
 		return
 	}
@@ -73,7 +87,7 @@ func (x *searchIndex) take(ctx context.Context, db *sql.DB, uses []keys.LastUse)
 	defer x.mu.Unlock()
 	// Credentials that are new must be known first. What goes wrong is left to the next search.
 	if x.usesRead && x.refresh(ctx, db) == nil {
-		_ = x.readUses(ctx, db)
+		_ = x.readUses(ctx, db, placeholders)
 	}
 }
 
