@@ -147,7 +147,7 @@ func (c *call) peek(set *limitSet, cost int64) error {
 	set.query(&c.query, c.principal, c.subject, cost, c.now)
 	err := c.gateway.limiter.Peek(ctx, &c.query, &c.answer)
 	if errors.Is(err, limiter.ErrPeriodOver) {
-		set.query(&c.query, c.principal, c.subject, cost, c.gateway.now())
+		set.query(&c.query, c.principal, c.subject, cost, limiterTime(err, c.gateway.now()))
 		err = c.gateway.limiter.Peek(ctx, &c.query, &c.answer)
 	}
 	if err == nil {

@@ -183,7 +183,7 @@ func (c *call) checkLimits() *refusal {
 	ctx := context.Background()
 	err := c.gateway.limiter.Decide(ctx, &c.query, &c.answer)
 	if errors.Is(err, limiter.ErrPeriodOver) { // a period ended since the request began
-		set.query(&c.query, c.principal, c.subject, c.route.Cost, c.gateway.now())
+		set.query(&c.query, c.principal, c.subject, c.route.Cost, limiterTime(err, c.gateway.now()))
 		err = c.gateway.limiter.Decide(ctx, &c.query, &c.answer)
 	}
 	c.gateway.metrics.limiter.Observe((time.Since(c.begun) - begin).Seconds())
@@ -196,6 +196,16 @@ func (c *call) checkLimits() *refusal {
 		return nil
 	}
 	return c.exhausted()
+}
+
+// limiterTime is the time by which a period is found once more: the limiter's, where it told it, so that
+// a wrong clock here chooses no day.
+func limiterTime(err error, now time.Time) time.Time {
+	var over *limiter.PeriodError
+	if errors.As(err, &over) {
+		return over.Now
+	}
+	return now
 }
 
 // chooseSet finds the limits in force; nil when the credential's plan is gone.
