@@ -50,7 +50,7 @@ func TestDefaults(t *testing.T) {
 	check(t, "store", c.Store, config.Store{SQLite: filepath.Join(dir, "data", "postern.db")})
 	check(t, "secrets", c.Secrets, config.Secrets{Pepper: config.Ref{File: filepath.Join(dir, "pepper")}, Keyset: config.Ref{File: filepath.Join(dir, "keyset.json")}})
 	check(t, "listen", c.Listen, config.Listen{Gateway: ":8080", Admin: "127.0.0.1:8081"})
-	check(t, "limiter", c.Limiter, config.Limiter{Backend: "local", OnLoss: "local"})
+	check(t, "limiter", c.Limiter, config.Limiter{OnLoss: "local"})
 	check(t, "credentials", c.Credentials, config.Credentials{Prefix: "pst", Accept: config.Carriers{
 		{Kind: config.CarrierBearer}, {Kind: config.CarrierXAPIKey}, {Kind: config.CarrierBasic}, {Kind: config.CarrierClientHeaders}}})
 	check(t, "headers", c.Headers, config.Headers{LegacyRateLimit: true})

@@ -1,8 +1,12 @@
 package config
 
 import (
+	"crypto/tls"
 	"fmt"
+	"reflect"
 	"strings"
+
+	"postern/limiter"
 )
 
 // Limiter is where limits are counted.
@@ -11,27 +15,108 @@ type Limiter struct {
 	OnLoss  string  `yaml:"on_loss" default:"local" enum:"local|deny|allow"`
 }
 
-// Backend is the kind of limiter: local, in the process.
-type Backend string
+// Backend is what counts: this process if it is zero, else the Redis that several gateways share.
+type Backend struct {
+	// URL is redis:// or rediss:// with user and password, as the variable or file held it; Redis is
+	// for what a URL cannot say. At most one is set.
+	URL   string
+	Redis *Redis
+}
+
+// Local tells whether limits are counted in this process.
+func (b Backend) Local() bool { return b.URL == "" && b.Redis == nil }
+
+// Redis is one server, Sentinels or a cluster.
+type Redis struct {
+	Addrs      []string `yaml:"addrs"`       // host:port; several are a cluster's, or with master_name Sentinels
+	MasterName string   `yaml:"master_name"` // of the servers that the Sentinels watch
+	Cluster    bool     `yaml:"cluster"`     // one address is a cluster's too
+	Username   string   `yaml:"username"`
+	Password   *Ref     `yaml:"password"`
+	TLS        bool     `yaml:"tls"` // with the system's certificate authorities
+
+	password string // as it was read
+}
 
 func (b *Backend) decode(d *decoder, n *node, p path) {
 	if n.kind == mapping {
-		for _, e := range n.entries {
-			if e.key != "addrs" {
-				d.mask(e.value) // a password is among them
-			}
-		}
-		d.problem(n.at, p, "a shared limiter is not available in this version", "write local")
+		b.decodeRedis(d, n, p)
 		return
 	}
 	in, ok := d.text(n, p)
-	if ok && in != "local" {
-		if strings.Contains(in, "@") {
-			d.mask(n) // an address with its password
-		}
-		d.problem(n.at, p, "a limiter other than local is not available in this version", "write local")
+	if !ok || in == "local" {
+		return
 	}
-	*b = Backend(in)
+	ref, isRef, err := d.reference(in)
+	switch {
+	case err != nil:
+		d.accept(err, p, n)
+	case isRef:
+		url, problem := d.secret(ref)
+		if problem == nil {
+			problem = asComplaint(limiter.RedisOptions{URL: url, Node: "any"}.Validate(), "correct what "+ref.String()+" holds")
+		}
+		d.accept(problem, p, n)
+		b.URL = url
+	case strings.HasPrefix(in, "redis:") || strings.HasPrefix(in, "rediss:"):
+		d.mask(n) // there may be a password in it
+		d.problem(n.at, p, "must say where the URL is, not the URL itself", "write env:NAME or file:PATH, or a map: {addrs: [\"host:6379\"]}")
+	default:
+		if strings.Contains(in, "@") {
+			d.mask(n)
+		}
+		d.problem(n.at, p, fmt.Sprintf("%s is not known here", show(in)), "write local, env:NAME or file:PATH where a redis:// URL is, or {addrs: [\"host:6379\"]}")
+	}
+}
+
+func (b *Backend) decodeRedis(d *decoder, n *node, p path) {
+	b.Redis = &Redis{}
+	d.section(reflect.ValueOf(b.Redis).Elem(), n, p)
+	if d.broken(p...) {
+		return
+	}
+	if b.Redis.Password != nil {
+		secret, err := d.secret(*b.Redis.Password)
+		if err != nil {
+			d.accept(err, append(p[:len(p):len(p)], "password"), n.entry("password").value)
+			return
+		}
+		b.Redis.password = secret
+	}
+	o := b.Options()
+	o.Node = "any"
+	d.accept(asComplaint(o.Validate(), "see gateway.yaml for an example"), p, n)
+}
+
+// Options is where the limiter finds Redis.
+func (b Backend) Options() limiter.RedisOptions {
+	if b.Redis == nil {
+		return limiter.RedisOptions{URL: b.URL}
+	}
+	o := limiter.RedisOptions{
+		Addrs: b.Redis.Addrs, MasterName: b.Redis.MasterName, Cluster: b.Redis.Cluster,
+		Username: b.Redis.Username, Password: b.Redis.password,
+	}
+	if b.Redis.TLS {
+		o.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
+	}
+	return o
+}
+
+// secret reads what a reference says, without the end of its line.
+func (d *decoder) secret(r Ref) (string, error) {
+	text, err := r.read(d.env)
+	if err != nil {
+		return "", complaint{err.Error(), "set it where Postern runs, or correct the reference"}
+	}
+	return strings.TrimSpace(string(text)), nil
+}
+
+func asComplaint(err error, next string) error {
+	if err == nil {
+		return nil
+	}
+	return complaint{err.Error(), next}
 }
 
 func (d *decoder) checkLimiter(c *Config) {

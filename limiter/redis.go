@@ -1,6 +1,7 @@
 package limiter
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -94,19 +95,24 @@ var (
 // so a store that cannot be reached is no error here.
 func NewRedis(o RedisOptions) (*Redis, error) { return newRedis(o, redisScript) }
 
-func newRedis(o RedisOptions, script string) (*Redis, error) {
+// Validate returns what NewRedis would not take. It never shows a password.
+func (o RedisOptions) Validate() error {
 	if n := len(o.Node); n < 1 || n > longestNode {
-		return nil, fmt.Errorf("node id of %d bytes: want 1 to %d", n, longestNode)
+		return fmt.Errorf("node id of %d bytes: want 1 to %d", n, longestNode)
 	}
-	if o.Budget == 0 {
-		o.Budget = defaultBudget
+	if o.Budget != 0 && (o.Budget < time.Millisecond || o.Budget > time.Minute) {
+		return fmt.Errorf("budget of %v: want 1ms to 1m", o.Budget)
 	}
-	if o.Budget < time.Millisecond || o.Budget > time.Minute {
-		return nil, fmt.Errorf("budget of %v: want 1ms to 1m", o.Budget)
+	_, err := o.connection()
+	return err
+}
+
+func newRedis(o RedisOptions, script string) (*Redis, error) {
+	if err := o.Validate(); err != nil {
+		return nil, err
 	}
-	if o.MaxCounters == 0 {
-		o.MaxCounters = defaultCounters
-	}
+	o.Budget = cmp.Or(o.Budget, defaultBudget)
+	o.MaxCounters = cmp.Or(o.MaxCounters, defaultCounters)
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}

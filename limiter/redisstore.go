@@ -30,22 +30,37 @@ const (
 	dialTimeout = 500 * time.Millisecond
 )
 
-func openStore(o RedisOptions) (store, error) {
+// connection says where the store is and who asks.
+func (o RedisOptions) connection() (*redis.UniversalOptions, error) {
 	u := &redis.UniversalOptions{
 		Addrs: o.Addrs, MasterName: o.MasterName, Username: o.Username, Password: o.Password, TLSConfig: o.TLS,
 		SentinelUsername: o.SentinelUsername, SentinelPassword: o.SentinelPassword,
 	}
-	if o.URL != "" {
-		if len(o.Addrs) > 0 {
-			return store{}, errors.New("redis: both a URL and addresses: want one of them")
-		}
+	switch {
+	case o.URL != "" && (len(o.Addrs) > 0 || o.MasterName != "" || o.Cluster):
+		return nil, errors.New("redis: want a URL or addresses, not both")
+	case o.MasterName != "" && o.Cluster:
+		return nil, errors.New("redis: want Sentinels or a cluster, not both")
+	case o.URL != "":
 		if err := fromURL(o.URL, u); err != nil {
-			return store{}, err
+			return nil, err
 		}
 		u.TLSConfig = cmp.Or(o.TLS, u.TLSConfig)
+	case len(o.Addrs) == 0:
+		return nil, errors.New("redis: no address")
 	}
-	if len(u.Addrs) == 0 {
-		return store{}, errors.New("redis: no address")
+	for _, addr := range u.Addrs {
+		if host, port, err := net.SplitHostPort(addr); err != nil || host == "" || port == "" {
+			return nil, fmt.Errorf("redis: address %q: want host:port", addr)
+		}
+	}
+	return u, nil
+}
+
+func openStore(o RedisOptions) (store, error) {
+	u, err := o.connection()
+	if err != nil {
+		return store{}, err
 	}
 	u.ContextTimeoutEnabled = true
 	u.MaxRetries = -1

@@ -24,7 +24,7 @@ const countsKept = time.Hour
 //
 // Sliding windows are not saved. They are over so soon that a restart begins them anew.
 type checkpoints struct {
-	limiter   *limiter.Local
+	limiter   countingLimiter
 	directory *keys.Directory
 	store     keys.CheckpointStore
 	log       *slog.Logger
@@ -49,7 +49,7 @@ type useKey struct {
 	secret     keys.SecretID
 }
 
-func newCheckpoints(l *limiter.Local, d *keys.Directory, s keys.CheckpointStore, log *slog.Logger) *checkpoints {
+func newCheckpoints(l countingLimiter, d *keys.Directory, s keys.CheckpointStore, log *slog.Logger) *checkpoints {
 	return &checkpoints{limiter: l, directory: d, store: s, log: log,
 		counts: map[countKey]limiter.Count{}, uses: map[useKey]keys.LastUse{}}
 }

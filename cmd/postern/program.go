@@ -19,7 +19,6 @@ import (
 	"postern/config"
 	"postern/gateway"
 	"postern/internal/keys"
-	"postern/limiter"
 )
 
 // program is a gateway with all its parts: the production wiring, which run, demo and the tests
@@ -33,7 +32,7 @@ type program struct {
 	directory *keys.Directory
 	registry  *keys.Registry // nil with store: none
 	fleet     *keys.Fleet    // likewise
-	limiter   *limiter.Local
+	limiter   countingLimiter
 	saved     *checkpoints
 	moves     atomic.Pointer[moveFollower] // nil while nothing is under an old pepper
 	gateway   *gateway.Gateway
@@ -84,7 +83,9 @@ func build(ctx context.Context, cfg *config.Config, s session, messages io.Write
 	}
 	registerProcess(metrics, p.directory)
 
-	p.limiter = limiter.NewLocal(limiter.LocalOptions{Track: true})
+	if p.limiter, err = openLimiter(cfg, p.log); err != nil {
+		return p, err
+	}
 	p.saved = newCheckpoints(p.limiter, p.directory, p.install.checkpoints(cfg), p.log)
 	policy, err := gatewayPolicy(cfg)
 	if err != nil {
