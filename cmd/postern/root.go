@@ -68,6 +68,7 @@ func newRoot(s session) *cobra.Command {
 		newBackup(g),
 		newRestore(g),
 		newSecrets(g),
+		newStore(g),
 		newVersion(g),
 	)
 	return root
