@@ -41,10 +41,11 @@ command -v nginx >/dev/null || [ -x /usr/sbin/nginx ] || need+=(nginx-light)
 command -v curl >/dev/null || need+=(curl)
 command -v jq >/dev/null || need+=(jq)
 command -v systemd-analyze >/dev/null || need+=(systemd)
+compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || need+=(postgresql)
 command -v gcc >/dev/null || need+=(gcc libc6-dev) # for the race detector
 if [ ${#need[@]} -gt 0 ]; then
   $sudo apt-get update -qq
-  # Debian starts nginx on installation; the tests start their own, on free ports.
+  # Debian starts nginx and PostgreSQL on installation; the tests start their own, on free ports.
   if [ -e "$policy" ]; then $sudo mv "$policy" "$policy.postern"; fi
   policy_ours=1
   printf '#!/bin/sh\nexit 101\n' | $sudo tee "$policy" >/dev/null
