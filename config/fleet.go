@@ -25,9 +25,6 @@ func (id *NodeID) parse(_ *decoder, in string) error {
 // Shared tells whether other gateways may use the same store.
 func (s Store) Shared() bool { return !s.None() && s.SQLite == "" }
 
-// local tells whether limits are counted in the process alone.
-func (b Backend) local() bool { return b == "" || b == "local" }
-
 // leastStale is the shortest max_stale that a shared store is no trouble with: a database takes some
 // seconds to fail over.
 const leastStale = 10 * time.Second
@@ -37,7 +34,7 @@ func (d *decoder) checkFleet(c *Config) {
 	if len(d.problems) > 0 || !c.Store.Shared() {
 		return
 	}
-	if at := (path{"limiter", "backend"}); c.Limiter.Backend.local() {
+	if at := (path{"limiter", "backend"}); c.Limiter.Backend.Local() {
 		d.warn(d.place(at), at, "each gateway that shares the store counts by itself, so that together they admit every limit once for each gateway",
 			"name a Redis, or run a single gateway")
 	}

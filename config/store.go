@@ -109,6 +109,17 @@ func (r Ref) checkPostgres(env map[string]string) error {
 	return nil
 }
 
+// ParseStore reads a store as it is written in a configuration with this data_dir. What an environment
+// variable holds is not looked at.
+func ParseStore(in, dataDir string) (Store, error) {
+	var s Store
+	err := s.parse(in)
+	if s.SQLite != "" {
+		s.SQLite = filepath.Join(dataDir, s.SQLite)
+	}
+	return s, err
+}
+
 func (s *Store) parse(in string) error {
 	kind, name, _ := strings.Cut(in, ":")
 	switch {

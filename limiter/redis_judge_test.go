@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"postern/internal/judge"
 	"postern/limiter"
 )
 
@@ -50,17 +51,17 @@ func TestRedisJudge(t *testing.T) {
 				all.nodes = append(all.nodes, newRedis(t, limiter.RedisOptions{Addrs: []string{s.addr}, Node: fmt.Sprint(i)}))
 			}
 			must(t, s.FlushAll(t.Context()).Err())
-			j := judge(limit, besiege(t, all, limit, 64, duration))
+			j := judge.Judge(limit, besiege(t, all, limit, 64, duration))
 			var calls int64
 			for _, r := range all.nodes {
 				calls += r.Calls()
 			}
-			t.Logf("%d admitted, %d refusals judged, %d calls", j.admitted, j.refused, calls)
-			if j.over != 0 || j.wrong != 0 {
-				t.Errorf("got %d over-admissions and %d wrong refusals, want none", j.over, j.wrong)
+			t.Logf("%d admitted, %d refusals judged, %d calls", j.Admitted, j.Refused, calls)
+			if j.Over != 0 || j.Wrong != 0 {
+				t.Errorf("got %d over-admissions and %d wrong refusals, want none", j.Over, j.Wrong)
 			}
-			if j.admitted < int(min(limit.N, 1000)) || j.refused < 100 && limit.N < 1000 {
-				t.Errorf("got %d admitted and %d refusals: the siege proves little", j.admitted, j.refused)
+			if j.Admitted < int(min(limit.N, 1000)) || j.Refused < 100 && limit.N < 1000 {
+				t.Errorf("got %d admitted and %d refusals: the siege proves little", j.Admitted, j.Refused)
 			}
 		})
 	}

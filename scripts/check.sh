@@ -44,10 +44,11 @@ command -v systemd-analyze >/dev/null || need+=(systemd)
 command -v redis-server >/dev/null || need+=(redis-server)
 command -v redis-sentinel >/dev/null || need+=(redis-sentinel)
 command -v faketime >/dev/null || need+=(faketime)
+compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || need+=(postgresql)
 command -v gcc >/dev/null || need+=(gcc libc6-dev) # for the race detector
 if [ ${#need[@]} -gt 0 ]; then
   $sudo apt-get update -qq
-  # Debian starts nginx and redis-server on installation; the tests start their own, on free ports.
+  # Debian starts nginx, redis-server and PostgreSQL on installation; the tests start their own, on free ports.
   if [ -e "$policy" ]; then $sudo mv "$policy" "$policy.postern"; fi
   policy_ours=1
   printf '#!/bin/sh\nexit 101\n' | $sudo tee "$policy" >/dev/null

@@ -42,6 +42,10 @@ The file's name is printed. A file that is there is never written over.`,
 			if err != nil {
 				return err
 			}
+			if name := cfg.Store.Postgres.Env; name != "" {
+				return &failure{code: exitUsage, err: errors.New("the database is PostgreSQL's, which has backups of its own"),
+					next: fmt.Sprintf(`Use pg_dump --format=custom --file=postern.dump "$%s", or what else backs that server up. The pepper and the keyset are not in it: keep copies of them apart.`, name)}
+			}
 			now := time.Now().UTC()
 			if out == "" {
 				out = "postern-backup-" + now.Format("20060102T150405Z") + ".tar"

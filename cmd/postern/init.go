@@ -115,6 +115,9 @@ func initNew(ctx context.Context, g *globals, upstream string) error {
 // initialise makes the secrets, the database and the profile, as far as they are missing.
 func initialise(ctx context.Context, g *globals, cfg *config.Config) (err error) {
 	_, fresh := os.Stat(cfg.Store.SQLite)
+	if err := checkShared(ctx, cfg, g.env); err != nil {
+		return err
+	}
 	if err := makeSecrets(cfg); err != nil {
 		return err
 	}
@@ -144,7 +147,9 @@ func initialise(ctx context.Context, g *globals, cfg *config.Config) (err error)
 	if err := writeProfile(cfg, made.Secret); err != nil {
 		return err
 	}
-	if errors.Is(fresh, os.ErrNotExist) {
+	if cfg.Store.Postgres.Env != "" {
+		fmt.Fprintf(g.err, "Secrets and %s are ready. Made an operator's admin token (kept in %s):\n", cfg.Store, path)
+	} else if errors.Is(fresh, os.ErrNotExist) {
 		fmt.Fprintf(g.err, "Made the secrets, the database in %s, and an operator's admin token (kept in %s):\n", cfg.DataDir, path)
 	} else { // as after a restore
 		fmt.Fprintf(g.err, "The database in %s was there already. Made an operator's admin token (kept in %s):\n", cfg.DataDir, path)

@@ -120,10 +120,40 @@ func readSecret(setting string, ref config.Ref, env []string) ([]byte, error) {
 	return text, nil
 }
 
+// checkShared refuses to make secrets for a database that another gateway has brought into use: they could
+// not belong to it. It opens the database only where a secret is missing.
+func checkShared(ctx context.Context, cfg *config.Config, env []string) (err error) {
+	if cfg.Store.Postgres.Env == "" {
+		return nil
+	}
+	missing := ""
+	for _, file := range []string{cfg.Secrets.Pepper.File, cfg.Secrets.Keyset.File} {
+		if _, err := os.Stat(file); file != "" && errors.Is(err, os.ErrNotExist) {
+			missing = file
+		}
+	}
+	if missing == "" {
+		return nil
+	}
+	s, err := openStore(ctx, cfg, env, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	switch _, err := s.Meta(ctx, keys.PepperCanaryName); {
+	case errors.Is(err, keys.ErrNotFound):
+		return nil
+	case err != nil:
+		return err
+	}
+	return &failure{code: exitFailed, err: fmt.Errorf("%s is in use already, and %s is not here", cfg.Store, missing),
+		next: "All gateways on one database have the same pepper and keyset: copy them from one that runs on it."}
+}
+
 // makeSecrets creates the pepper and keyset files that are missing. It never makes one for a database
 // that exists: it could not belong to it, and would only hide the loss.
 func makeSecrets(cfg *config.Config) error {
-	if !cfg.Store.None() {
+	if cfg.Store.SQLite != "" {
 		_, err := os.Stat(cfg.Store.SQLite)
 		for _, s := range []struct{ what, file, loss string }{
 			{"pepper", cfg.Secrets.Pepper.File, "none of the stored keys can be recognised"},

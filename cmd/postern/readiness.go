@@ -30,7 +30,7 @@ func (p *program) Degraded() []string {
 	const late = 5 * time.Second
 	// Not by Stats, which counts every key: the first probe would wait for that.
 	if lag := p.directory.Lag(time.Now()); lag > late {
-		degraded = append(degraded, fmt.Sprintf("the database was last read %s ago; keys changed since are not known yet", lag.Round(time.Second)))
+		degraded = append(degraded, fmt.Sprintf("the database was last read %s ago; calls are answered by what is known since then, and changes are refused", lag.Round(time.Second)))
 	}
 	if forged := p.directory.Forged(); forged > 0 {
 		degraded = append(degraded, fmt.Sprintf("%d stored keys were altered behind Postern's back and are refused; the log names them", forged))

@@ -69,6 +69,7 @@ func newRoot(s session) *cobra.Command {
 		newRestore(g),
 		newSecrets(g),
 		newBench(g),
+		newStore(g),
 		newVersion(g),
 	)
 	return root

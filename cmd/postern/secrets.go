@@ -184,7 +184,7 @@ func openQuietly(ctx context.Context, g *globals, cfg *config.Config) (*installa
 		_, err := openVault(cfg, g.env, slog.New(slog.DiscardHandler))
 		return nil, err
 	}
-	if _, err := os.Stat(cfg.Store.SQLite); errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Stat(cfg.Store.SQLite); cfg.Store.SQLite != "" && errors.Is(err, fs.ErrNotExist) {
 		_, err := openVault(cfg, g.env, slog.New(slog.DiscardHandler))
 		return nil, err
 	}

@@ -59,8 +59,13 @@ type dialect struct {
 	// whether its mark is there. Both are "" where all are definite.
 	definite        func(err error) bool
 	outcome, marked string
+	leaveMark       string // writes a mark alone
 	// foreign returns an error that says so when the database belongs to another program.
 	foreign func(ctx context.Context, db *sql.DB) error
+	// tables asks for every table of ours that holds something to keep, and for its columns.
+	tables string
+	// others asks how many programs of ours beside this one use the database; "" where nobody can tell.
+	others string
 	// lockSchema waits until no other program migrates the database; the result lets the next one.
 	lockSchema func(ctx context.Context, db *sql.DB, log *slog.Logger) (func(), error)
 }

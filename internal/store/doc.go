@@ -6,8 +6,8 @@
 // of them where they use it.
 //
 // One body of code serves every database. What differs between them (how connections are made,
-// which lock holds other writers off, what an error means) is in one file per database, today
-// sqlite.go, and in one folder of migrations per database. SQL elsewhere is portable: times are
+// which lock holds other writers off, what an error means) is in files named after the database,
+// sqlite.go and postgres*.go, and in one folder of migrations per database. SQL elsewhere is portable: times are
 // integers of microseconds, JSON is text, and text that is ordered by compares byte by byte.
 //
 // A credential is stored as two values: record, a packed form of the fields that decide (those under

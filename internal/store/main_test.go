@@ -27,12 +27,17 @@ import (
 // other processes and at what a kill leaves. A process that may be killed is this test binary
 // again, with a job in its environment.
 const (
-	jobVariable  = "POSTERN_STORE_TEST_JOB" // name of a job and a database, separated by a space
-	jobWrite     = "write"                  // writes one credential after another until killed
-	jobWriteFew  = "write-few"              // writes a few and ends
-	jobMigrate   = "migrate"                // is killed by its own second migration
-	fewPerWriter = 40
+	jobVariable = "POSTERN_STORE_TEST_JOB" // name of a job and a database, separated by a space
+	jobWrite    = "write"                  // writes one credential after another until killed
+	jobWriteFew = "write-few"              // writes a few and ends
+	jobMigrate  = "migrate"                // is killed by its own second migration
+	// migrates PostgreSQL and takes long over the last step; only with the real servers
+	jobMigratePostgres = "migrate-postgres"
+	fewPerWriter       = 40
 )
+
+// jobs are those that need the real servers.
+var jobs = map[string]func(string) error{}
 
 // atExit is what has to be ended after the last test.
 var atExit []func() error
@@ -59,6 +64,8 @@ func TestMain(m *testing.M) {
 		err = writeCredentials(path, fewPerWriter)
 	case jobMigrate:
 		err = migrateAndDie(path)
+	case jobMigratePostgres:
+		err = jobs[job](path)
 	default:
 		err = fmt.Errorf("no job %q", job)
 	}

@@ -30,6 +30,9 @@ const (
 	idleLimit      = 5 * time.Second // of a writer that holds the lock and asks nothing: it is frozen or cut off
 )
 
+// application is what the server's own lists call us, unless the address says otherwise.
+const application = "postern"
+
 // writers is how many connections write. Changes exclude each other by the head's lock all the same;
 // checkpoints, leases and blobs need not wait for a long one.
 const writers = 4
@@ -39,15 +42,18 @@ func postgresScheme(scheme string) bool { return scheme == "postgres" || scheme 
 
 // openPostgres makes the connection pools of the database that dsn names. Nothing is dialled yet. No
 // error repeats the address, which may hold a password.
-func openPostgres(dsn string, log *slog.Logger) (pools, error) {
+func openPostgres(dsn string, o Options) (pools, error) {
 	config, err := parsePostgres(dsn)
 	if err != nil {
 		return pools{}, err
 	}
+	if o.Name != "" {
+		config.RuntimeParams["application_name"] = o.Name
+	}
 	place := fmt.Sprintf("PostgreSQL database %q at %s", config.Database, placeOf(config))
 	if config.TLSConfig == nil || config.TLSConfig.InsecureSkipVerify {
 		if !local(config.Host) {
-			log.Warn("the connection to PostgreSQL is not protected: who is on its way can read and change what is stored; "+
+			o.Log.Warn("the connection to PostgreSQL is not protected: who is on its way can read and change what is stored; "+
 				"add sslmode=verify-full to the address", "database", place)
 		}
 	}
@@ -126,7 +132,7 @@ func postgresSession(config *pgx.ConnConfig, settings map[string]string, silence
 		c.RuntimeParams[name] = value
 	}
 	if c.RuntimeParams["application_name"] == "" {
-		c.RuntimeParams["application_name"] = "postern"
+		c.RuntimeParams["application_name"] = application
 	}
 	for name, value := range settings {
 		c.RuntimeParams[name] = value
@@ -189,8 +195,14 @@ func postgresDialect() dialect {
 		definite:     definitePostgres,
 		outcome:      "SELECT coalesce(pg_xact_status(?::text::xid8), '')",
 		marked:       "SELECT EXISTS (SELECT 1 FROM commits WHERE mark = ?)",
+		leaveMark:    "INSERT INTO commits (mark, made_at) VALUES ($1, " + postgresNow + ")",
 		foreign:      foreignPostgres,
 		lockSchema:   lockSchemaPostgres,
+		tables: `SELECT t.relname::text, a.attname::text FROM pg_class AS t JOIN pg_attribute AS a ON a.attrelid = t.oid
+			WHERE t.relnamespace = current_schema()::text::regnamespace AND t.relkind = 'r' AND a.attnum > 0 AND NOT a.attisdropped
+			AND t.relname NOT IN ('goose_db_version', 'commits')`,
+		others: `SELECT count(DISTINCT (client_addr, application_name)) FROM pg_stat_activity
+			WHERE datname = current_database() AND application_name = '` + application + `'`,
 	}
 }
 

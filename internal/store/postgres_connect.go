@@ -87,22 +87,32 @@ func writable(ctx context.Context, conn *pgconn.PgConn) error {
 	return nil
 }
 
-// reach remembers for a moment that the server cannot be reached: of the many that wait for a connection
-// each would wait for a dial of its own, one after another.
+// reach remembers for a moment that a dial waited in vain: of the many that wait for a connection each would
+// wait for a dial of its own, one after another.
 type reach struct {
 	mu  sync.Mutex
 	at  time.Time
 	err error
 }
 
-// unreachedFor is how long a failed dial stands for the next ones.
-const unreachedFor = 250 * time.Millisecond
+// unreachedFor is how long a dial that failed after dialedLong stands for the next ones. One that is refused
+// at once costs nobody time.
+const (
+	unreachedFor = 250 * time.Millisecond
+	dialedLong   = time.Second
+)
 
 func (r *reach) pool(config *pgx.ConnConfig, size int, options ...stdlib.OptionOpenDB) *sql.DB {
 	db := sql.OpenDB(&connector{Connector: stdlib.GetConnector(*config, options...), reach: r})
 	db.SetMaxOpenConns(size)
 	db.SetMaxIdleConns(size)
 	return db
+}
+
+func (r *reach) remember(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.at, r.err = time.Now(), err
 }
 
 // connector dials unless that has just failed.
@@ -119,11 +129,13 @@ func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
 	if err != nil && age < unreachedFor {
 		return nil, fmt.Errorf("tried %s ago: %w", age.Round(time.Millisecond), err)
 	}
+	begin := time.Now()
 	conn, err := c.Connector.Connect(ctx)
-	if ctx.Err() == nil || err == nil { // one who hung up says nothing about the server
-		r.mu.Lock()
-		r.at, r.err = time.Now(), err
-		r.mu.Unlock()
+	switch {
+	case err == nil:
+		r.remember(nil)
+	case time.Since(begin) >= dialedLong:
+		r.remember(err) // also for a caller whose patience ended
 	}
 	return conn, err
 }

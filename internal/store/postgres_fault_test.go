@@ -202,6 +202,13 @@ func (f *fleet) run(fault func()) {
 	fault()
 	cancel()
 	writing.Wait()
+	// Connections that were ended while nobody used them are found out by who uses them next.
+	for begin := time.Now(); ; time.Sleep(10 * time.Millisecond) {
+		_, err := f.stores[0].Load(f.t.Context(), keys.LoadVisitor{Credential: func(keys.Credential) error { return nil }})
+		if err == nil || time.Since(begin) > 30*time.Second {
+			break
+		}
+	}
 	head, err := f.stores[0].Head(f.t.Context())
 	if err != nil {
 		f.t.Error(err)

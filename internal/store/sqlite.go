@@ -143,7 +143,9 @@ func sqliteDialect() dialect {
 		transient:    func(error) bool { return false }, // busy_timeout has waited already
 		definite:     func(error) bool { return true },
 		foreign:      foreignSQLite,
-		lockSchema:   func(context.Context, *sql.DB, *slog.Logger) (func(), error) { return func() {}, nil },
+		tables: `SELECT t.name, c.name FROM sqlite_schema AS t JOIN pragma_table_info(t.name) AS c
+			WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite\_%' ESCAPE '\' AND t.name <> 'goose_db_version'`,
+		lockSchema: func(context.Context, *sql.DB, *slog.Logger) (func(), error) { return func() {}, nil },
 	}
 }
 

@@ -19,6 +19,8 @@ import (
 type Options struct {
 	Log *slog.Logger     // nil: nothing is logged
 	Now func() time.Time // nil: the system's clock; only used where a caller gave no time
+	// Name is what PostgreSQL's own lists call this program; "" for a gateway, see Store.CopyTo.
+	Name string
 }
 
 // Store is an open system of record. It is safe for concurrent use, also beside other processes
@@ -52,7 +54,7 @@ func Open(ctx context.Context, dsn string, o Options) (*Store, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	p, err := openPools(dsn, o.Log)
+	p, err := openPools(dsn, o)
 	if err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
@@ -73,13 +75,13 @@ func Open(ctx context.Context, dsn string, o Options) (*Store, error) {
 }
 
 // openPools finds the database by the scheme of its address.
-func openPools(dsn string, log *slog.Logger) (pools, error) {
+func openPools(dsn string, o Options) (pools, error) {
 	scheme, rest, ok := strings.Cut(dsn, ":")
 	switch {
 	case ok && scheme == "sqlite":
-		return openSQLite(rest, log)
+		return openSQLite(rest, o.Log)
 	case ok && postgresScheme(scheme):
-		return openPostgres(dsn, log)
+		return openPostgres(dsn, o)
 	case !ok:
 		scheme = "none"
 	}

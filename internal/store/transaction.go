@@ -33,11 +33,18 @@ func (s *Store) begin(ctx context.Context, btx bun.Tx) (*transaction, error) {
 		return nil, fmt.Errorf("lock the head: %w", err)
 	}
 	t.next = t.head
-	if s.dialect.marked != "" {
-		t.mark = make([]byte, 16)
-		_, _ = rand.Read(t.mark) // never fails
-	}
+	t.mark = s.newMark()
 	return t, nil
+}
+
+// newMark makes what a transaction leaves to be found by; nil where none is needed.
+func (s *Store) newMark() []byte {
+	if s.dialect.marked == "" {
+		return nil
+	}
+	mark := make([]byte, 16)
+	_, _ = rand.Read(mark) // never fails
+	return mark
 }
 
 // number hands out the next change number. Every changed record has one of its own, so that the
