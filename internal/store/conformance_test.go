@@ -51,6 +51,7 @@ func testStore(t *testing.T, open func(t *testing.T) keys.Store) {
 		{"Lease", testLease},
 		{"Checkpoint", testCheckpoint},
 		{"Nodes", testNodes},
+		{"Fleet", testFleet},
 	} {
 		t.Run(part.name, func(t *testing.T) { part.test(t, open) })
 	}
