@@ -95,7 +95,7 @@ func New(o Options) (*Gateway, error) {
 	if g.metrics, err = newMetrics(o.Metrics, o.Limiter); err != nil {
 		return nil, fmt.Errorf("build gateway: %w", err)
 	}
-	g.streams = streams{directory: o.Directory, now: g.now, every: recheckEvery,
+	g.streams = streams{directory: o.Directory, now: g.now, every: recheckEvery, unknown: o.EndUnknown,
 		rate: g.limits.MinAnswerRate, patience: answerPatience}
 	g.census = newCensus(g.limits)
 	g.calls.New = func() any { return g.newCall() }

@@ -37,6 +37,10 @@ type Options struct {
 	// AddressKey keys the hash under which public routes count client addresses. Gateways that
 	// share a limiter need the same one; nil: a random one for this process.
 	AddressKey []byte
+	// EndUnknown ends what lasts, such as streams and tunnels, when the directory cannot answer any more.
+	// Where several gateways share a store the others count on that: from then on they take a key that
+	// they revoked for dead here. Otherwise what was admitted stays.
+	EndUnknown bool
 	// FailuresPerMinute is how many wrong credentials one address (IPv6: /64) may present before
 	// further wrong ones are answered too_many_failures; 0: 20. Right ones are never affected.
 	FailuresPerMinute int

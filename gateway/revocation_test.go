@@ -136,6 +136,47 @@ func TestConcurrentRevocationCutsBodies(t *testing.T) {
 	}
 }
 
+// TestUnknownEndsWhatLasts: a directory that cannot answer ends what lasts where others count on that,
+// and nothing elsewhere.
+func TestUnknownEndsWhatLasts(t *testing.T) {
+	for _, ends := range []bool{true, false} {
+		t.Run(fmt.Sprint(ends), func(t *testing.T) {
+			send, left := make(chan string), make(chan time.Time, 1)
+			h := start(t, events(send, left), func(o *Options) { o.EndUnknown = ends })
+			h.gateway.streams.mu.Lock()
+			h.gateway.streams.every = recheckEvery / 10
+			h.gateway.streams.mu.Unlock()
+			r := h.request("GET", "/events", nil)
+			r.Header.Set("X-API-Key", goodKey)
+			res, err := h.client.Do(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer res.Body.Close()
+			send <- "before"
+			began := time.Now()
+			h.directory.set(func(d *fakeDirectory) { d.down = true })
+			if !ends {
+				for time.Since(began) < recheckEvery {
+					send <- "still there"
+				}
+				return
+			}
+			for {
+				select {
+				case send <- "still there":
+					continue
+				case <-left:
+				}
+				break
+			}
+			if waited := time.Since(began); waited > 2*time.Second {
+				t.Errorf("it was closed after %s, want at most 2 s", waited)
+			}
+		})
+	}
+}
+
 // TestRevocationClosesDeafTunnels has a TLS client that reads nothing, so that no farewell can be
 // said to it.
 func TestRevocationClosesDeafTunnels(t *testing.T) {

@@ -31,6 +31,7 @@ type streams struct {
 	every     time.Duration
 	rate      int           // bytes per second that a paced stream's client must take
 	patience  time.Duration // and how long it may take none
+	unknown   bool          // Options.EndUnknown
 
 	mu    sync.Mutex
 	open  map[*stream]struct{}
@@ -85,7 +86,8 @@ func (s *streams) remove(entry *stream) {
 
 // recheck cuts what is not admitted any more or not read, and looks again later if anything is left.
 // A credential is shown again as the request showed it, so a replaced or ended secret counts too. A
-// directory that cannot answer cuts nothing: what is admitted stays so until somebody revokes it.
+// directory that cannot answer cuts nothing, unless unknown: what is admitted stays so until somebody
+// revokes it.
 func (s *streams) recheck() {
 	now, at := s.now(), time.Now().UnixNano()
 	for _, entry := range s.list() {
@@ -95,7 +97,7 @@ func (s *streams) recheck() {
 		}
 		late := entry.late.Load()
 		switch {
-		case code != keys.Admitted && code != keys.DirectoryUnavailable:
+		case code != keys.Admitted && (s.unknown || code != keys.DirectoryUnavailable):
 			go entry.end(code) // closing may take a while
 		case late != 0 && late < at:
 			go entry.end("")

@@ -95,7 +95,7 @@ func build(ctx context.Context, cfg *config.Config, s session, messages io.Write
 		Policy: policy, Directory: p.directory, Limiter: p.limiter, Format: p.install.format,
 		Log: p.log, Access: newAccessLogger(p.access, cfg.Log.Format, &p.level, s.terminal), Metrics: metrics,
 		Drain:      gateway.Drain{Delay: cfg.Drain.Delay, Timeout: cfg.Drain.Timeout},
-		AddressKey: p.install.vault.AddressKey(),
+		AddressKey: p.install.vault.AddressKey(), EndUnknown: cfg.Store.Shared(),
 	}); err != nil {
 		return p, err
 	}

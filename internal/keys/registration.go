@@ -33,11 +33,15 @@ const lapse = time.Second
 // so where the two disagree the machine's uptime is asked, suspension included; only then, because
 // that is a system call. A wall clock that was merely set changes nothing.
 func (d *Directory) elapsed(from instantRead, now time.Time) time.Duration {
-	passed := now.Sub(from.at)
-	if d.uptime != nil && now.Round(0).Sub(from.at.Round(0))-passed > lapse {
-		passed = max(passed, d.uptime()-from.awake)
+	return d.passed(from, now.Sub(from.at), now.Round(0).Sub(from.at.Round(0)))
+}
+
+// passed is elapsed by what the monotonic and the wall clock say.
+func (d *Directory) passed(from instantRead, monotonic, wall time.Duration) time.Duration {
+	if d.uptime != nil && wall-monotonic > lapse {
+		monotonic = max(monotonic, d.uptime()-from.awake)
 	}
-	return max(0, passed)
+	return max(0, monotonic)
 }
 
 // registered says that a heartbeat was committed that was begun at the given reading. anew says that

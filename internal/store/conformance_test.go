@@ -52,6 +52,7 @@ func testStore(t *testing.T, open func(t *testing.T) keys.Store) {
 		{"Shares", testShares},
 		{"Checkpoint", testCheckpoint},
 		{"Nodes", testNodes},
+		{"Fleet", testFleet},
 	} {
 		t.Run(part.name, func(t *testing.T) { part.test(t, open) })
 	}
