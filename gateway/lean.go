@@ -127,21 +127,30 @@ func (t *leanTransport) send(out *http.Request, head []byte) (*exchange, error) 
 
 // dial opens a connection to the host, and perhaps port, of an upstream's URL.
 func (t *leanTransport) dial(ctx context.Context, host string) (*leanConn, error) {
-	address, err := httpguts.PunycodeHostPort(host)
+	address, err := dialAddress(host)
 	if err != nil {
 		return nil, err
-	}
-	// A URL's host has its port behind the last colon, unless that belongs to an IPv6 address.
-	if colon := strings.LastIndexByte(address, ':'); colon < 0 || strings.HasSuffix(address, "]") {
-		address += ":80"
-	} else if colon == len(address)-1 {
-		address += "80"
 	}
 	conn, err := t.dialer.DialContext(ctx, "tcp", address)
 	if err != nil {
 		return nil, err
 	}
 	return newLeanConn(newUpstreamConn(conn, t.patience, true), host, &t.idle)
+}
+
+// dialAddress adds the port that a URL's host may leave out, and puts the name in ASCII.
+func dialAddress(host string) (string, error) {
+	address, err := httpguts.PunycodeHostPort(host)
+	if err != nil {
+		return "", err
+	}
+	switch colon := strings.LastIndexByte(address, ':'); {
+	case colon < 0 || strings.HasSuffix(address, "]"):
+		address += ":80"
+	case colon == len(address)-1:
+		address += "80"
+	}
+	return address, nil
 }
 
 // readAnswer reads the head of a request's answer and passes interim ones on. All heads together may
