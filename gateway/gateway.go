@@ -98,6 +98,7 @@ func New(o Options) (*Gateway, error) {
 	g.streams = streams{directory: o.Directory, now: g.now, every: recheckEvery, unknown: o.EndUnknown,
 		rate: g.limits.MinAnswerRate, patience: answerPatience}
 	g.census = newCensus(g.limits)
+	g.transports.lookout = &g.lookout
 	g.calls.New = func() any { return g.newCall() }
 	g.proxy = g.newProxy()
 	if err := g.Swap(o.Policy); err != nil {

@@ -15,7 +15,8 @@ import (
 // lookEvery is the tick after one or two of which a waiting read looks at its connection.
 const lookEvery = 20 * time.Millisecond
 
-// lookout sends the waiting reads of all connections on to theirs.
+// lookout sends the waiting reads of all connections on to theirs, and has waiting exchanges follow
+// their clients.
 type lookout struct {
 	mu      sync.Mutex
 	recent  []waiting // came since the last tick
@@ -23,11 +24,15 @@ type lookout struct {
 	running bool      // a tick is going to come
 }
 
-// waiting is a read that waits, or waited: it need not be taken out when it is over.
+// waiting is something that waits, or waited: it need not be taken out when it is over. A read waits
+// for its client to hang up, an exchange for its upstream.
 type waiting struct {
-	on   *patientRead
+	on   looker
 	turn uint64
 }
+
+// looker is told when it has waited for a tick or two, by the turn it gave.
+type looker interface{ look(turn uint64) }
 
 func (l *lookout) add(w waiting) {
 	l.mu.Lock()

@@ -23,11 +23,35 @@ const (
 // errNoReplay ends a request whose first attempt failed and which must not be sent again.
 var errNoReplay = errors.New("connection to upstream lost after the request was sent")
 
-// transports hands out one http.Transport for each kind that the routes need. They outlive a Swap, so
+// transports hands out one transport for each kind that the routes need. They outlive a Swap, so
 // that warm connections do too.
 type transports struct {
+	lookout *lookout
+
 	mu     sync.Mutex
-	byKind map[transportKind]*http.Transport
+	byKind map[transportKind]*transport
+}
+
+// transport carries requests to upstreams: simple ones by itself, all others by http.Transport. Each
+// way has connections of its own.
+type transport struct {
+	full *http.Transport
+	lean *leanTransport // nil for https targets
+}
+
+// RoundTrip implements http.RoundTripper.
+func (t *transport) RoundTrip(out *http.Request) (*http.Response, error) {
+	if t.lean != nil && simple(out) {
+		return t.lean.RoundTrip(out)
+	}
+	return t.full.RoundTrip(out)
+}
+
+func (t *transport) close() {
+	t.full.CloseIdleConnections()
+	if t.lean != nil {
+		t.lean.idle.close()
+	}
 }
 
 // transportKind is what http.Transport cannot be told per request.
@@ -36,16 +60,19 @@ type transportKind struct {
 	secure  bool          // for https targets, which may speak HTTP/2
 }
 
-func (t *transports) get(kind transportKind) *http.Transport {
+func (t *transports) get(kind transportKind) *transport {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if tr, ok := t.byKind[kind]; ok {
 		return tr
 	}
 	if t.byKind == nil {
-		t.byKind = make(map[transportKind]*http.Transport)
+		t.byKind = make(map[transportKind]*transport)
 	}
-	tr := newTransport(kind)
+	tr := &transport{full: newTransport(kind)}
+	if !kind.secure {
+		tr.lean = newLeanTransport(kind.timeout, t.lookout)
+	}
 	t.byKind[kind] = tr
 	return tr
 }
@@ -57,7 +84,7 @@ func (t *transports) keep(used map[transportKind]bool) {
 	for kind, tr := range t.byKind {
 		if !used[kind] {
 			delete(t.byKind, kind)
-			tr.CloseIdleConnections()
+			tr.close()
 		}
 	}
 }
@@ -75,10 +102,7 @@ func (t *transports) close() {
 // at a time, so there a read deadline does the same for nothing, see upstreamConn.
 func newTransport(kind transportKind) *http.Transport {
 	timeout := kind.timeout
-	dialer := &net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}
-	if timeout > 0 {
-		dialer.Timeout = min(timeout, dialTimeout)
-	}
+	dialer := newDialer(timeout)
 	tr := &http.Transport{
 		Proxy: refuseReplay,
 		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
@@ -103,6 +127,15 @@ func newTransport(kind transportKind) *http.Transport {
 		tr.ResponseHeaderTimeout = timeout
 	}
 	return tr
+}
+
+// newDialer makes what connects to upstreams whose answers may take so long, 0 for no limit.
+func newDialer(timeout time.Duration) *net.Dialer {
+	dialer := &net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}
+	if timeout > 0 {
+		dialer.Timeout = min(timeout, dialTimeout)
+	}
+	return dialer
 }
 
 // A closing TLS connection writes an alert, which is no byte of a request; the shortest request

@@ -13,11 +13,11 @@ import (
 // liveRoute is a route in force and what the gateway keeps beside it.
 type liveRoute struct {
 	*route
-	plain     *http.Transport // for http targets
-	secure    *http.Transport // for https targets
-	setNames  []string        // canonical names of SetHeaders, and their values; shared by all requests
-	setValues [][]string      // so never changed
-	setHost   string          // a Host among SetHeaders
+	plain     *transport // for http targets
+	secure    *transport // for https targets
+	setNames  []string   // canonical names of SetHeaders, and their values; shared by all requests
+	setValues [][]string // so never changed
+	setHost   string     // a Host among SetHeaders
 	sets      limitSets
 	metrics   *routeMetrics
 	turn      atomic.Uint32

@@ -17,6 +17,13 @@ import (
 // rawUpstream is an upstream that misbehaves: serve gets each connection and its number.
 func rawUpstream(t *testing.T, serve func(n int, conn net.Conn)) change {
 	t.Helper()
+	address := rawServer(t, serve)
+	return onRoute(func(r *Route) { r.Targets = []*url.URL{{Scheme: "http", Host: address}} })
+}
+
+// rawServer serves each connection so and returns its address.
+func rawServer(t *testing.T, serve func(n int, conn net.Conn)) string {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -36,7 +43,7 @@ func rawUpstream(t *testing.T, serve func(n int, conn net.Conn)) change {
 			}()
 		}
 	}()
-	return onRoute(func(r *Route) { r.Targets = []*url.URL{{Scheme: "http", Host: l.Addr().String()}} })
+	return l.Addr().String()
 }
 
 // reply reads a request's head and answers with text.

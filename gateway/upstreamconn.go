@@ -86,6 +86,9 @@ func (c *upstreamConn) overdue() bool {
 
 // begin is called when a request got the connection, before any of it is written.
 func (c *upstreamConn) begin() {
+	if !c.answers {
+		return
+	}
 	c.mu.Lock()
 	c.waiting, c.due = true, time.Time{}
 	c.mu.Unlock()
