@@ -20,6 +20,7 @@ type installation struct {
 	format keys.Format
 	vault  *keys.Vault
 	store  *store.Store // nil with store: none
+	book   *store.Store // this gateway's own, where others share the store; else nil
 }
 
 // openInstallation reads the secrets and opens the database, which is created and migrated when
@@ -47,7 +48,21 @@ func openInstallation(ctx context.Context, cfg *config.Config, env []string, log
 	if err != nil {
 		return nil, err
 	}
-	return &installation{format: format, vault: vault, store: s}, nil
+	i := &installation{format: format, vault: vault, store: s}
+	if cfg.Store.Shared() {
+		if i.book, err = openBook(ctx, string(cfg.DataDir), log); err != nil {
+			return nil, errors.Join(err, s.Close())
+		}
+	}
+	return i, nil
+}
+
+// bookName is the file in data_dir in which a gateway that shares its store keeps what it alone has
+// counted.
+const bookName = "node.db"
+
+func openBook(ctx context.Context, dataDir string, log *slog.Logger) (*store.Store, error) {
+	return store.Open(ctx, "sqlite:"+filepath.Join(dataDir, bookName), store.Options{Log: log})
 }
 
 // openStore opens the database, which is created and migrated as far as it is absent.
@@ -65,16 +80,22 @@ func openStore(ctx context.Context, cfg *config.Config, env []string, log *slog.
 }
 
 func (i *installation) Close() error {
-	if i.store == nil {
-		return nil
+	var errs []error
+	for _, s := range []*store.Store{i.store, i.book} {
+		if s != nil {
+			errs = append(errs, s.Close())
+		}
 	}
-	return i.store.Close()
+	return errors.Join(errs...)
 }
 
 // checkpoints is where the gateway's counts are kept over a restart.
 func (i *installation) checkpoints(cfg *config.Config) keys.CheckpointStore {
-	if i.store == nil {
+	switch {
+	case i.store == nil:
 		return newCheckpointFile(string(cfg.DataDir))
+	case i.book != nil:
+		return ownCheckpoints{i.book, i.store}
 	}
 	return i.store
 }

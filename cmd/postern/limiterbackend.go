@@ -2,18 +2,11 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
-	"log/slog"
-	"os"
-	"path/filepath"
-	"strings"
 	"time"
 
-	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
 
-	"postern/config"
 	"postern/limiter"
 )
 
@@ -32,47 +25,34 @@ var (
 
 // openLimiter makes the limiter of the configuration. Redis need not be there: until it is, limits are as
 // they are when it is lost.
-func openLimiter(cfg *config.Config, log *slog.Logger) (countingLimiter, error) {
-	backend := cfg.Limiter.Backend
+func (p *program) openLimiter(ctx context.Context, metrics prometheus.Registerer) (limiter.Limiter, error) {
+	backend := p.cfg.Limiter.Backend
 	if backend.Local() {
-		return limiter.NewLocal(limiter.LocalOptions{Track: true}), nil
+		l := limiter.NewLocal(limiter.LocalOptions{Track: true})
+		p.limiter = l
+		return l, nil
 	}
-	node, err := nodeName(string(cfg.DataDir))
+	node, err := nodeID(p.cfg)
 	if err != nil {
 		return nil, err
 	}
 	o := backend.Options()
-	o.Node, o.Log = node, log
+	o.Node, o.Log = string(node), p.log
 	r, err := limiter.NewRedis(o)
 	if err != nil {
 		return nil, fmt.Errorf("limiter.backend: %w", err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	p.limiter = r
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
 	if err := r.Ping(ctx); err != nil {
-		log.Error("Redis does not answer; until it does, limits are counted as limiter.on_loss says", "error", err)
+		p.log.Error("Redis does not answer; until it does, limits are counted as limiter.on_loss says", "error", err)
 	}
-	return r, nil
-}
-
-const nodeFileName = "node"
-
-// nodeName is this gateway's name among those that share a store: made once, kept in data_dir, which
-// no two gateways share.
-func nodeName(dataDir string) (string, error) {
-	path := filepath.Join(dataDir, nodeFileName)
-	text, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		text = []byte(uuid.NewString() + "\n")
-		err = replaceFile(path, text)
-	}
-	if err != nil {
-		return "", fmt.Errorf("name of this node: %w", err)
-	}
-	name := strings.TrimSpace(string(text))
-	if _, err := uuid.Parse(name); err != nil {
-		return "", &failure{code: exitFailed, err: fmt.Errorf("name of this node: %s holds something else", path),
-			next: "Remove the file; a new name is made. What this node counted today is then counted under the old one."}
-	}
-	return name, nil
+	metrics.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+		Name: "postern_limiter_lost_units_total",
+		Help: "Units that Redis may have charged without a request having been admitted, because its answer was lost.",
+	}, func() float64 { return float64(r.Lost()) }))
+	p.shares = newShares(p.install, r, string(node), p.log)
+	p.failover = limiter.NewFailover(limiter.FailoverOptions{Shared: r, Roster: p.shares.roster, Log: p.log})
+	return p.failover, nil
 }

@@ -19,6 +19,7 @@ import (
 	"postern/config"
 	"postern/gateway"
 	"postern/internal/keys"
+	"postern/limiter"
 )
 
 // program is a gateway with all its parts: the production wiring, which run, demo and the tests
@@ -33,6 +34,8 @@ type program struct {
 	registry  *keys.Registry // nil with store: none
 	fleet     *keys.Fleet    // likewise
 	limiter   countingLimiter
+	failover  *limiter.Failover // over limiter, where that is Redis; else nil
+	shares    *shares           // likewise
 	saved     *checkpoints
 	moves     atomic.Pointer[moveFollower] // nil while nothing is under an old pepper
 	gateway   *gateway.Gateway
@@ -83,7 +86,8 @@ func build(ctx context.Context, cfg *config.Config, s session, messages io.Write
 	}
 	registerProcess(metrics, p.directory)
 
-	if p.limiter, err = openLimiter(cfg, p.log); err != nil {
+	limits, err := p.openLimiter(ctx, metrics)
+	if err != nil {
 		return p, err
 	}
 	p.saved = newCheckpoints(p.limiter, p.directory, p.install.checkpoints(cfg), p.log)
@@ -92,7 +96,7 @@ func build(ctx context.Context, cfg *config.Config, s session, messages io.Write
 		return p, err
 	}
 	if p.gateway, err = gateway.New(gateway.Options{
-		Policy: policy, Directory: p.directory, Limiter: p.limiter, Format: p.install.format,
+		Policy: policy, Directory: p.directory, Limiter: limits, Format: p.install.format,
 		Log: p.log, Access: newAccessLogger(p.access, cfg.Log.Format, &p.level, s.terminal), Metrics: metrics,
 		Drain:      gateway.Drain{Delay: cfg.Drain.Delay, Timeout: cfg.Drain.Timeout},
 		AddressKey: p.install.vault.AddressKey(), EndUnknown: cfg.Store.Shared(),
@@ -184,6 +188,12 @@ func (p *program) serve(ctx, cut context.Context) error {
 			p.saved.run(work)
 			return nil
 		})
+		if p.shares != nil {
+			group.Go(func() error {
+				p.shares.run(work)
+				return nil
+			})
+		}
 		p.log.Info("serving", "gateway", p.gatewayListener.Addr().String(), "admin", addressOf(p.adminListener), "version", buildVersion())
 		close(p.serving)
 		p.tellManager(managerReady)
@@ -299,6 +309,9 @@ func (p *program) close() error {
 	}
 	if p.managed != nil {
 		p.managed.Close()
+	}
+	if p.failover != nil {
+		errs = append(errs, p.failover.Close())
 	}
 	if p.limiter != nil {
 		errs = append(errs, p.limiter.Close())

@@ -23,6 +23,9 @@ func (p *program) Degraded() []string {
 	if problem := p.saved.degraded(); problem != "" {
 		degraded = append(degraded, problem)
 	}
+	if problem := lossOf(p.failover); problem != "" {
+		degraded = append(degraded, problem)
+	}
 	if p.registry == nil {
 		return degraded
 	}

@@ -7,12 +7,14 @@ import (
 	"log/slog"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"postern/config"
 	"postern/internal/keys"
 	"postern/internal/store"
+	"postern/limiter"
 )
 
 func newStoreCopy(g *globals) *cobra.Command {
@@ -108,6 +110,9 @@ func copyStore(ctx context.Context, g *globals, cfg *config.Config, to string) (
 	case err != nil:
 		return unreachable(err)
 	}
+	if err := carryCounts(ctx, cfg, from, into, target); err != nil {
+		return err
+	}
 	rows := int64(0)
 	for _, table := range copied {
 		rows += table.Rows
@@ -133,6 +138,24 @@ func copyStore(ctx context.Context, g *globals, cfg *config.Config, to string) (
 	}
 	_, err = fmt.Fprintf(g.out, "store: %s\n", setting)
 	return err
+}
+
+// carryCounts takes along what this gateway's days and months have counted: into a book of its own where
+// others are going to share the store, and out of that on the way back.
+func carryCounts(ctx context.Context, cfg *config.Config, from, into *store.Store, target copyTarget) (err error) {
+	book, err := openBook(ctx, string(cfg.DataDir), slog.New(slog.DiscardHandler))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, book.Close()) }()
+	if strings.HasPrefix(target.address, "sqlite:") {
+		from = book
+	} else {
+		into = book
+	}
+	return from.Counts(ctx, time.Now().Add(-countsKept), func(counts []limiter.Count) error {
+		return into.SaveCheckpoint(ctx, keys.Checkpoint{Counts: counts})
+	})
 }
 
 // findCopyTarget reads --to. What a variable or the flag holds is not shown.

@@ -20,6 +20,10 @@ var ErrNotEmpty = errors.New("the database is not empty")
 // ErrInUse says that a gateway has the database open.
 var ErrInUse = errors.New("the database is in use")
 
+// ofGateways are the tables about gateways that run, and what each of them has counted: nothing of them
+// belongs into another database as it is.
+var ofGateways = []string{"nodes", "shares", "counts"}
+
 // CopiedTable is what was copied of one table.
 type CopiedTable struct {
 	Name string
@@ -30,7 +34,7 @@ type CopiedTable struct {
 const copyRows = 500
 
 // CopyTo copies everything that is stored, as it is at one instant, into another database that is empty,
-// in one transaction: every table, the audit chains as they are, and the newest change number. Before the
+// in one transaction: every table but ofGateways, the audit chains as they are, and the newest change number. Before the
 // commit what was written is read again and compared, row by row, with what was read. Both must have the
 // same schema.
 //
@@ -141,7 +145,9 @@ func tablesOf(ctx context.Context, d dialect, tx *sql.Tx) (map[string][]string, 
 		if err := rows.Scan(&table, &column); err != nil {
 			return nil, err
 		}
-		tables[table] = append(tables[table], column)
+		if !slices.Contains(ofGateways, table) {
+			tables[table] = append(tables[table], column)
+		}
 	}
 	for _, columns := range tables {
 		slices.Sort(columns)
