@@ -363,6 +363,41 @@ func TestRetriesWhatWasNotWritten(t *testing.T) {
 	}
 }
 
+// failingWrites is a socket that takes so many bytes of a write and then fails.
+type failingWrites struct {
+	*net.TCPConn
+	takes int
+}
+
+func (c failingWrites) Write([]byte) (int, error) { return c.takes, io.ErrClosedPipe }
+
+// TestNoRetryOfWhatWasWritten: one byte is enough.
+func TestNoRetryOfWhatWasWritten(t *testing.T) {
+	for takes, retried := range []bool{true, false} {
+		address, _ := patientServer(t)
+		tr := lean(t, 0)
+		finished(t, begun(t, tr, address))
+		u := tr.idle.byHost[address][0].upstreamConn
+		u.Conn = failingWrites{u.Conn.(*net.TCPConn), takes}
+		o := sendBy(t, tr, leanRequest(t, "GET", address))
+		if o.Failed == retried {
+			t.Errorf("after %d bytes were written: got %+v, want another attempt: %v", takes, o, retried)
+		}
+	}
+	address, _ := patientServer(t)
+	tr := lean(t, 0)
+	finished(t, begun(t, tr, address))
+	finished(t, begun(t, tr, address))
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := tr.RoundTrip(leanRequest(t, "GET", address).WithContext(ctx)); !errors.Is(err, context.Canceled) {
+		t.Errorf("of a client that was gone before: got %v", err)
+	}
+	if n := tr.idle.waiting(); n != 1 {
+		t.Errorf("%d connections wait, want one", n)
+	}
+}
+
 // lean is the harness's lean transport.
 func (h *harness) lean() *leanTransport { return h.gateway.snapshot.Load().routes[0].plain.lean }
 
@@ -412,25 +447,31 @@ func TestClientTakesItsRequestAlong(t *testing.T) {
 // TestSlowBodyOnTheLeanWay: the wait for the headers does not bound the body, and a deadline that is
 // left over from one request does not end the next.
 func TestSlowBodyOnTheLeanWay(t *testing.T) {
-	const patience = 50 * time.Millisecond
+	const patience = 400 * time.Millisecond
+	pause := func() { time.Sleep(patience + patience/2) } // what is tested is that this time may pass
 	tr := lean(t, patience)
 	var conns atomic.Int32
 	address := rawServer(t, func(_ int, conn net.Conn) {
 		conns.Add(1)
-		for in := bufio.NewReader(conn); ; {
+		in := bufio.NewReader(conn)
+		for n := 1; ; n++ {
 			if _, err := http.ReadRequest(in); err != nil {
 				return
 			}
 			_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nbo")
-			time.Sleep(3 * patience) // what is tested is that this time may pass
+			if n == 2 {
+				pause()
+			}
 			_, _ = io.WriteString(conn, "dy")
 		}
 	})
-	for range 3 {
+	for n := range 3 {
 		if o := sendBy(t, tr, leanRequest(t, "GET", address)); o.Body != "body" || o.Torn {
-			t.Fatalf("got %+v, want the whole body", o)
+			t.Fatalf("request %d got %+v, want the whole body", n, o)
 		}
-		time.Sleep(2 * patience)
+		if n == 0 {
+			pause()
+		}
 	}
 	if n := conns.Load(); n != 1 {
 		t.Errorf("%d connections, want one", n)
