@@ -65,6 +65,15 @@ func (r *Roster) Share(n int64, tag string) int64 {
 	return r.at(time.Now()).share(n, turnOf(tag))
 }
 
+// Settled returns how many gateways share the limits, this one included, as long as all of them reckon
+// with the same ones; 0 otherwise, and while this one has no share.
+func (r *Roster) Settled() int {
+	if p := r.at(time.Now()); p.agreed {
+		return p.of
+	}
+	return 0
+}
+
 // at returns the standing in force.
 func (r *Roster) at(now time.Time) standing {
 	p := *r.standing.Load()

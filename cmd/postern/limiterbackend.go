@@ -53,6 +53,10 @@ func (p *program) openLimiter(ctx context.Context, metrics prometheus.Registerer
 		Help: "Units that Redis may have charged without a request having been admitted, because its answer was lost.",
 	}, func() float64 { return float64(r.Lost()) }))
 	p.shares = newShares(p.install, r, string(node), p.log)
+	metrics.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "postern_limiter_sharing_gateways",
+		Help: "Gateways that deal the limits out among them while Redis is lost; 0 while one comes or goes, or this one has no share.",
+	}, func() float64 { return float64(p.shares.roster.Settled()) }))
 	p.failover = limiter.NewFailover(limiter.FailoverOptions{Shared: r, Roster: p.shares.roster, Log: p.log})
 	return p.failover, nil
 }

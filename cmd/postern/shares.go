@@ -18,7 +18,8 @@ type shares struct {
 }
 
 const (
-	renewEvery    = 2 * time.Second // several times within limiter.Lease
+	renewEvery    = 2 * time.Second        // several times within limiter.Lease
+	settleEvery   = 250 * time.Millisecond // while a gateway comes or goes
 	renewPatience = 2 * time.Second
 )
 
@@ -41,8 +42,6 @@ func newShares(i *installation, r *limiter.Redis, node string, log *slog.Logger)
 
 // run renews until ctx ends. An outage is logged when it begins and when it ends.
 func (s *shares) run(ctx context.Context) {
-	tick := time.NewTicker(renewEvery)
-	defer tick.Stop()
 	var failing time.Time
 	for {
 		call, cancel := context.WithTimeout(ctx, renewPatience)
@@ -58,11 +57,11 @@ func (s *shares) run(ctx context.Context) {
 			s.log.Info("this gateway's share of the limits is renewed again", "after", time.Since(failing).Round(time.Millisecond))
 			failing = time.Time{}
 		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
+		pause := renewEvery
+		if err == nil && s.roster.Settled() == 0 {
+			pause = settleEvery
 		}
+		sleep(ctx, pause)
 	}
 }
 

@@ -362,7 +362,7 @@ func (n *modelNode) Heartbeat(_ context.Context, row Node) error {
 		if r == nil {
 			return ErrNotFound
 		}
-		r.SeenAt, r.Beats, r.Sees = now, r.Beats+1, row.Sees
+		r.SeenAt, r.Beats, r.Sees, r.Configuration = now, r.Beats+1, row.Sees, row.Configuration
 		if row.Applied > r.Applied {
 			r.Applied, r.AppliedAt = row.Applied, now
 		}

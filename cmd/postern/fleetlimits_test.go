@@ -1,0 +1,137 @@
+//go:build realservers
+
+package main
+
+import (
+	"context"
+	"net/http"
+	"testing"
+	"time"
+
+	"postern/internal/judge"
+	"postern/limiter"
+)
+
+// TestConcurrentFleetLimits asks three gateways at once for more than a key may have, and judges the
+// calls by the clock of those who made them. Then it does to Redis what happens to servers and networks.
+func TestConcurrentFleetLimits(t *testing.T) {
+	f := newFleetSite(t, "20/s, 5000/day")
+	key, id := f.key("besieged")
+	limit, err := limiter.ParseLimit("20/s")
+	if err != nil {
+		t.Fatal(err)
+	}
+	spent := 0 // of the day, as the callers count it
+	siege := func(d time.Duration, pause time.Duration, nodes ...*fleetNode) ([]judge.Call, map[int]int) {
+		t.Helper()
+		ctx, cancel := context.WithTimeout(t.Context(), d)
+		defer cancel()
+		calls, statuses := f.siegeOf(ctx, key, 12, pause, nodes...)
+		spent += statuses[http.StatusOK]
+		for status := range statuses {
+			if status != http.StatusOK && status != http.StatusTooManyRequests {
+				t.Errorf("%d calls were answered %d; a lost Redis refuses nobody but by limits", statuses[status], status)
+			}
+		}
+		return calls, statuses
+	}
+	exact := func(when string) {
+		t.Helper()
+		calls, _ := siege(2500*time.Millisecond, 2*time.Millisecond, f.nodes...)
+		v, allowed := judge.Judge(limit, calls), judge.Allowed(limit, calls)
+		t.Logf("%s: %d of %d allowed were admitted, %d refused", when, v.Admitted, allowed, v.Refused)
+		if v.Over != 0 || v.Wrong != 0 {
+			t.Errorf("%s: %d over-admissions and %d wrong refusals", when, v.Over, v.Wrong)
+		}
+		if v.Admitted < allowed*9/10 {
+			t.Errorf("%s: %d admitted of %d allowed", when, v.Admitted, allowed)
+		}
+	}
+	exact("at first")
+
+	all := []string{"redis1", "redis2", "redis3"}
+	each := func(do func(string), links ...string) func() {
+		return func() {
+			for _, l := range links {
+				do(l)
+			}
+		}
+	}
+	slow := func(l string) { f.toxics.slow(l, 300*time.Millisecond) }
+	for _, fault := range []struct {
+		name  string
+		begin func()
+		end   func()
+		most  int // admitted in 2.5 s, in windows of N: see limiter.Failover
+	}{
+		{"killed", f.redis.kill, f.redis.start, 4},
+		{"black hole", each(f.toxics.blackHole, all...), f.toxics.heal, 4},
+		{"slow", each(slow, all...), f.toxics.heal, 4},
+		{"replies lost", each(f.toxics.mute, all...), f.toxics.heal, 4},
+		{"lost for one", each(f.toxics.cut, "redis2"), each(f.toxics.mend, "redis2"), 7}, // < 2N in any window
+	} {
+		t.Run(fault.name, func(t *testing.T) {
+			fault.begin()
+			calls, statuses := siege(2500*time.Millisecond, 2*time.Millisecond, f.nodes...)
+			v := judge.Judge(limit, calls)
+			t.Logf("%d admitted, %d refused: %v", v.Admitted, v.Refused, statuses)
+			if v.Admitted > fault.most*int(limit.N) || v.Admitted < int(limit.N) {
+				t.Errorf("%d admitted in 2.5 s, want at most %d", v.Admitted, fault.most*int(limit.N))
+			}
+			degraded := 0
+			for _, n := range f.nodes {
+				if resp, err := f.call(n, http.MethodGet, key); err == nil {
+					if resp.StatusCode == http.StatusOK {
+						spent++
+					}
+					if resp.Header.Get("X-Postern-Limited-By") == "share" {
+						degraded++
+					}
+				}
+			}
+			if want := map[bool]int{true: 1, false: 3}[fault.name == "lost for one"]; degraded != want {
+				t.Errorf("%d gateways said that a share decided, want %d", degraded, want)
+			}
+			fault.end()
+			took := f.await("Redis decides again", 30*time.Second, func() bool {
+				for _, n := range f.nodes {
+					resp, err := f.call(n, http.MethodGet, key)
+					if err == nil && resp.StatusCode == http.StatusOK {
+						spent++
+					}
+					if err != nil || resp.Header.Get("X-Postern-Limited-By") != "" {
+						return false
+					}
+				}
+				return true
+			})
+			t.Logf("Redis decided again after %v", took)
+			if took > 5*time.Second {
+				t.Errorf("Redis decided again after %v, promised is a second", took)
+			}
+		})
+	}
+	time.Sleep(2 * limit.Window) // until what was admitted by shares has left the windows too
+	exact("after all of it")
+
+	// The day has counted every unit; what it counted beyond them is what replies were lost of.
+	f.redis.flush()
+	for _, n := range f.nodes {
+		if f.get(n, "spent", key) == http.StatusOK {
+			spent++
+		}
+	}
+	var used int
+	f.await("the day's count", 10*time.Second, func() bool {
+		used = f.dayUsed(f.nodes[0], id)
+		return used >= spent
+	})
+	lost := 0
+	for _, n := range f.nodes {
+		lost += figure(t, f.metric(n, "postern_limiter_lost_units_total"))
+	}
+	t.Logf("%d units were admitted, the day has counted %d, and %d replies were lost", spent, used, lost)
+	if used > spent+lost {
+		t.Errorf("the day has counted %d for %d admitted units and %d lost replies", used, spent, lost)
+	}
+}
