@@ -513,11 +513,7 @@ func TestPostgresSettingsOfTheDatabase(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	opened := 0
-	testConcurrent(t, func(t *testing.T) keys.Store {
-		opened++
-		return openAddress(t, server.Address(name))
-	})
+	testConcurrent(t, func(t *testing.T) keys.Store { return openAddress(t, server.Address(name)) })
 	s := openAddress(t, server.Address(name))
 	odd := next(bare(1), func(c *keys.Credential) {
 		c.Name = `back\' OR 1=1 --`
