@@ -29,7 +29,7 @@ func TestGoodFiles(t *testing.T) {
 // load loads a file that has neither problems nor warnings.
 func load(t *testing.T, file string) *config.Config {
 	t.Helper()
-	c, warnings, err := config.Load(file, config.LoadOptions{Env: []string{"UPSTREAM_TOKEN=Bearer xyz"}})
+	c, warnings, err := config.Load(file, config.LoadOptions{Env: []string{"UPSTREAM_TOKEN=Bearer xyz", "DATABASE_URL=postgres://postern:secret@db/postern"}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,6 +18,7 @@ func TestReach(t *testing.T) {
 		{"unknown setting", "version: 1\nlisten: { admin: \"127.0.0.1:9081\" }\nplonk: 1\n" + rest, true},
 		{"wrong limit", "version: 1\nlisten: { admin: \"127.0.0.1:9081\" }\nplans: { standard: { limits: [2/x] } }\n" + rest, true},
 		{"wrong address", "version: 1\nlisten: { admin: \"127.0.0.1\" }\n" + rest, false},
+		{"a store whose address another environment has", "version: 1\nlisten: { admin: \"127.0.0.1:9081\" }\nstore: env:NO_SUCH_URL\n" + rest, true},
 		{"wrong store", "version: 1\nlisten: { admin: \"127.0.0.1:9081\" }\nstore: mysql:x\n" + rest, false},
 		{"another version", "version: 9\nlisten: { admin: \"127.0.0.1:9081\" }\n" + rest, false},
 		{"no YAML", "version: 1\nlisten: {\n", false},

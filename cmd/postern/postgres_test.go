@@ -123,6 +123,9 @@ func TestStoreCopy(t *testing.T) {
 		t.Errorf("the list differs:\n%s\n%s", listed, now)
 	}
 	s.must("audit", "verify")
+	if token := s.must("tokens", "create", "--role", "operator"); !strings.HasPrefix(token, "psta_") {
+		t.Errorf("tokens create beside a running gateway printed %q", token)
+	}
 	added := s.must("keys", "create", "--name", "since", "--api", "main")
 	want[added] = http.StatusOK
 	s.refuses(exitUsage, []string{"pg_dump", "DATABASE_URL"}, "backup")

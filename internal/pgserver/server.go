@@ -180,12 +180,6 @@ func (s *Server) start() error {
 
 func (s *Server) log() string { return filepath.Join(s.dir, "log") }
 
-// Log is what the server has written.
-func (s *Server) Log() string {
-	text, _ := os.ReadFile(s.log())
-	return string(text)
-}
-
 // Address is that of a database, over TCP.
 func (s *Server) Address(database string) string {
 	return fmt.Sprintf("postgres://%s:%s@127.0.0.1:%d/%s?sslmode=disable", User, Password, s.Port, database)

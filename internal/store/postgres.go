@@ -68,7 +68,7 @@ func openPostgres(dsn string, o Options) (pools, error) {
 		"lock_timeout":      milliseconds(lockLimit),
 	}, silenceLimit), max(8, 2*runtime.GOMAXPROCS(0)))
 	// A migration takes as long as it takes.
-	schema := reach.pool(postgresSession(config, map[string]string{"statement_timeout": "0", "lock_timeout": "0"}, 0), 2)
+	schema := reach.pool(postgresSession(config, map[string]string{"statement_timeout": "0", "lock_timeout": "0"}, 0), 2, stdlib.OptionAfterConnect(durable))
 	return pools{
 		write: write, read: read, schema: schema, dialect: postgresDialect(), place: place,
 		listen: postgresSession(config, nil, 0),

@@ -21,13 +21,14 @@ const (
 	stateSerializationFailure = "40001"
 	stateDeadlock             = "40P01"
 	stateReadOnly             = "25006"
+	stateLockNotAvailable     = "55P03"
 	stateDataCorrupted        = "XX001"
 	stateIndexCorrupted       = "XX002"
 )
 
 // unavailableStates are the classes and states of a server that cannot serve now: connections, resources,
 // operators, timeouts, sign-in, the whole database, rights.
-var unavailableStates = []string{"08", "28", "3D", "53", "57", "58", "55P03", "25P03", "25P04", stateReadOnly, stateSerializationFailure, stateDeadlock, "42501"}
+var unavailableStates = []string{"08", "28", "3D", "53", "57", "58", stateLockNotAvailable, "25P03", "25P04", stateReadOnly, stateSerializationFailure, stateDeadlock, "42501"}
 
 func classifyPostgres(err error) error {
 	var e *pgconn.PgError
@@ -68,11 +69,11 @@ func damagedPostgres(err error) bool {
 }
 
 // transientPostgres tells whether a transaction that ended so before its commit may go well the next time:
-// it lost against another, or its connection ended.
+// it lost against another, waited for one, or its connection ended.
 func transientPostgres(err error) bool {
 	var e *pgconn.PgError
 	if errors.As(err, &e) {
-		return e.Code == stateSerializationFailure || e.Code == stateDeadlock || e.Code == stateReadOnly ||
+		return e.Code == stateSerializationFailure || e.Code == stateDeadlock || e.Code == stateReadOnly || e.Code == stateLockNotAvailable ||
 			strings.HasPrefix(e.Code, "57P") || strings.HasPrefix(e.Code, "08")
 	}
 	var connect *pgconn.ConnectError

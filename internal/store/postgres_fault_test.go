@@ -461,6 +461,37 @@ func healed(t *testing.T, s *store.Store) {
 	}
 }
 
+// TestPostgresFrozenWriter has one store stop in the middle of a change, with the lock in its hand: it loses
+// it, and another's change goes through.
+func TestPostgresFrozenWriter(t *testing.T) {
+	a := address(t)
+	frozen, other := openAddress(t, a), openAddress(t, a)
+	holds, ended := make(chan struct{}), make(chan error)
+	go func() {
+		_, err := frozen.Update(t.Context(), func(ctx context.Context, tx keys.Tx) error {
+			if err := tx.PutCredential(ctx, bare(1)); err != nil {
+				return err
+			}
+			close(holds)
+			<-t.Context().Done()
+			return tx.PutCredential(context.WithoutCancel(ctx), bare(2))
+		})
+		ended <- err
+	}()
+	<-holds
+	begin := time.Now()
+	put(t, other, bare(3))
+	t.Logf("another's change after %v", time.Since(begin).Round(time.Millisecond))
+	if _, err := other.Credential(t.Context(), bare(1).ID, false); !errors.Is(err, keys.ErrNotFound) {
+		t.Errorf("the frozen one's change: got error %v, want ErrNotFound", err)
+	}
+	t.Cleanup(func() {
+		if err := <-ended; err == nil {
+			t.Error("the frozen one's change was acknowledged")
+		}
+	})
+}
+
 // TestPostgresDiskFull has the server say that its disk is full in the middle of a change.
 func TestPostgresDiskFull(t *testing.T) {
 	server, err := postgres()
@@ -513,11 +544,7 @@ func TestPostgresSettingsOfTheDatabase(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	opened := 0
-	testConcurrent(t, func(t *testing.T) keys.Store {
-		opened++
-		return openAddress(t, server.Address(name))
-	})
+	testConcurrent(t, func(t *testing.T) keys.Store { return openAddress(t, server.Address(name)) })
 	s := openAddress(t, server.Address(name))
 	odd := next(bare(1), func(c *keys.Credential) {
 		c.Name = `back\' OR 1=1 --`

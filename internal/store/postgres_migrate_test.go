@@ -307,5 +307,3 @@ func TestPostgresListensAgain(t *testing.T) {
 func migrateAndSleep(address string) error {
 	return migratePostgres(context.Background(), address, nextPostgres(fatal{}, goodSecond+"SELECT pg_sleep(3);\n"))
 }
-
-func init() { jobs[jobMigratePostgres] = migrateAndSleep }
