@@ -43,8 +43,7 @@ command -v jq >/dev/null || need+=(jq)
 command -v systemd-analyze >/dev/null || need+=(systemd)
 command -v redis-server >/dev/null || need+=(redis-server)
 command -v redis-sentinel >/dev/null || need+=(redis-sentinel)
-command -v faketime >/dev/null || need+=(faketime)
-command -v gcc >/dev/null || need+=(gcc libc6-dev) # for the race detector
+command -v gcc >/dev/null || need+=(gcc libc6-dev) # for the race detector, and for a clock of redis-server
 if [ ${#need[@]} -gt 0 ]; then
   $sudo apt-get update -qq
   # Debian starts nginx and redis-server on installation; the tests start their own, on free ports.
