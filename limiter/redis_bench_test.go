@@ -3,6 +3,7 @@
 package limiter_test
 
 import (
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -86,4 +87,36 @@ func BenchmarkRedisDecide(b *testing.B) {
 			b.ReportMetric(float64(l.Calls()-calls)/n, "calls/op")
 		})
 	}
+}
+
+// BenchmarkRedisHotKey offers one key 10,000 requests a second, evenly, whether or not those before
+// were answered, and reports calls/s of the script that Redis ran.
+func BenchmarkRedisHotKey(b *testing.B) {
+	const rate = 10_000
+	s := startRedis(b)
+	l, err := limiter.NewRedis(limiter.RedisOptions{Addrs: []string{s.addr}, Node: "a", Budget: patient})
+	must(b, err)
+	defer func() { must(b, l.Close()) }()
+	who := newCallers(1, limiter.MaxUnits)
+	var group sync.WaitGroup
+	ask := func() {
+		q, a := who.query(), limiter.Answer{}
+		who.put(q, 0)
+		if err := l.Decide(b.Context(), q, &a); err != nil {
+			b.Error(err)
+		}
+	}
+	ask()
+	calls, begun := l.Calls(), time.Now()
+	b.ResetTimer()
+	for i := range b.N {
+		if due := begun.Add(time.Duration(i) * time.Second / rate); time.Until(due) > 0 {
+			time.Sleep(time.Until(due))
+		}
+		group.Go(ask)
+	}
+	group.Wait()
+	b.StopTimer()
+	b.ReportMetric(float64(l.Calls()-calls)/time.Since(begun).Seconds(), "calls/s")
+	b.ReportMetric(float64(b.N)/time.Since(begun).Seconds(), "asked/s")
 }

@@ -37,10 +37,12 @@ type batch struct {
 	cost    int64
 	hash    uint64
 	waiters []*waiter
-	blocked bool   // an identical one is on the wire
-	next    *batch // the identical one that waits for this one
-	sent    bool   // taken off the queue
-	books   []book // by check
+	blocked bool      // an identical one is on the wire
+	next    *batch    // the identical one that waits for this one
+	sent    bool      // taken off the queue
+	begun   time.Time // when it was
+	due     time.Time // not to be sent before; zero: at once
+	books   []book    // by check
 
 	// The command.
 	packed  []byte // of wire, with the askers and own counts of the moment it is sent
@@ -58,6 +60,7 @@ type lane struct {
 	queue  []*batch
 	open   map[uint64]*batch // by hash, the newest of identical ones
 	taken  []([]*batch)      // lists to use again
+	pace   pace
 }
 
 // ask gets an answer for w: it joins identical requests that wait, or waits alone, and sends what waits
@@ -87,7 +90,7 @@ func (r *Redis) ask(w *waiter, p purpose) error {
 	}
 	r.waiting++
 	r.join(l, w, p)
-	lead := l.busy < pipelines && !w.batch.blocked
+	lead := l.busy < pipelines && !w.batch.blocked && !w.batch.due.After(w.begun)
 	if lead {
 		l.busy++
 	}
@@ -148,7 +151,7 @@ func (r *Redis) join(l *lane, w *waiter, p purpose) {
 		return
 	}
 	b := r.batches.Get().(*batch)
-	b.lane, b.purpose, b.cost, b.hash, b.sent, b.next = l, p, w.query.Cost, hash, false, nil
+	b.lane, b.purpose, b.cost, b.hash, b.sent, b.next, b.due = l, p, w.query.Cost, hash, false, nil, time.Time{}
 	b.wire, w.wire = w.wire, b.wire
 	b.waiters = append(b.waiters[:0], w)
 	if b.blocked = old != nil; b.blocked {
@@ -186,7 +189,7 @@ func (r *Redis) take(l *lane, now time.Time) (list []*batch, until time.Time) {
 	until = now.Add(r.budget)
 	stay := l.queue[:0]
 	for _, b := range l.queue {
-		if b.blocked || len(list) == mostSent || !r.ledger.ready(b) {
+		if b.blocked || b.due.After(now) || len(list) == mostSent || !r.ledger.ready(b) {
 			stay = append(stay, b)
 			continue
 		}
@@ -204,12 +207,13 @@ func (r *Redis) take(l *lane, now time.Time) (list []*batch, until time.Time) {
 				}
 			}
 		}
-		b.waiters, b.sent = keep, true
+		b.waiters, b.sent, b.begun = keep, true, now
 		if len(keep) == 0 {
 			r.retire(b)
 			continue
 		}
 		r.ledger.begin(b)
+		l.pace.count(b.hash, now)
 		list = append(list, b)
 	}
 	clear(l.queue[len(stay):])
@@ -248,25 +252,42 @@ func (r *Redis) send(l *lane) {
 
 // handOver wakes somebody who can send what waits, or lets the pipeline rest. Locked.
 func (r *Redis) handOver(l *lane) {
+	now := time.Now()
 	for i := 0; i < len(l.queue); i++ {
 		b := l.queue[i]
-		if len(b.waiters) == 0 { // all have left
+		switch {
+		case len(b.waiters) == 0: // all have left
 			l.queue = slices.Delete(l.queue, i, i+1)
 			b.sent = true
 			r.retire(b)
 			i--
-			continue
-		}
-		if b.blocked || !r.ledger.ready(b) {
-			continue
-		}
-		if w := b.waiters[0]; !w.lead {
-			w.lead = true
-			w.notify()
+		case b.blocked || !r.ledger.ready(b):
+		case b.due.After(now):
+			r.wakeLater(l, b.due.Sub(now))
+		case !b.waiters[0].lead:
+			b.waiters[0].lead = true
+			b.waiters[0].notify()
 			return
 		}
 	}
 	l.busy--
+}
+
+// wakeLater has somebody send what is due then. Locked.
+func (r *Redis) wakeLater(l *lane, d time.Duration) {
+	if l.pace.armed {
+		return
+	}
+	l.pace.armed = true
+	time.AfterFunc(d, func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		l.pace.armed = false
+		if l.busy < pipelines { // else one that is busy looks when it is done
+			l.busy++
+			r.handOver(l)
+		}
+	})
 }
 
 // settle tells the waiters of b what came of it. Locked.
@@ -300,6 +321,9 @@ func isPeriod(err error) bool {
 func (r *Redis) retire(b *batch) {
 	if b.next != nil {
 		b.next.blocked = false
+		if b.lane.pace.hot(b.hash) {
+			b.next.due = b.begun.Add(hotGap)
+		}
 	}
 	if l := b.lane; l.open[b.hash] == b {
 		delete(l.open, b.hash)

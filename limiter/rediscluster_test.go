@@ -21,7 +21,7 @@ func joinCluster(t testing.TB, servers []*server) {
 		must(t, s.ClusterAddSlotsRange(ctx, from, to).Err())
 		host, port, _ := net.SplitHostPort(servers[0].addr)
 		if i > 0 {
-			must(t, s.ClusterMeet(ctx, host, port).Err())
+			must(t, s.Do(ctx, "cluster", "meet", host, port, servers[0].busPort).Err())
 		}
 	}
 	for _, s := range servers {
@@ -32,17 +32,20 @@ func joinCluster(t testing.TB, servers []*server) {
 	}
 }
 
-// clusterArgs are the arguments of a node. The bus port must be free too, and by default is 10000 above, which may be
-// no port at all.
-func clusterArgs(t testing.TB) []string {
-	return []string{"--cluster-enabled", "yes", "--cluster-port", strconv.Itoa(freePort(t)), "--cluster-node-timeout", "2000",
-		"--cluster-require-full-coverage", "no"}
+// startNode starts one server of a cluster. By default the port of its bus is 10000 above, which may be no
+// port at all.
+func startNode(t testing.TB, args ...string) *server {
+	bus := freePort(t)
+	s := startRedis(t, append(args, "--cluster-enabled", "yes", "--cluster-port", strconv.Itoa(bus), "--cluster-node-timeout", "2000",
+		"--cluster-require-full-coverage", "no")...)
+	s.busPort = bus
+	return s
 }
 
 func startCluster(t testing.TB, n int) (servers []*server, addrs []string) {
 	t.Helper()
 	for range n {
-		s := startRedis(t, clusterArgs(t)...)
+		s := startNode(t)
 		servers, addrs = append(servers, s), append(addrs, s.addr)
 	}
 	joinCluster(t, servers)
@@ -53,7 +56,7 @@ func startCluster(t testing.TB, n int) (servers []*server, addrs []string) {
 func startCutCluster(t testing.TB) (*cable, []string) {
 	t.Helper()
 	port := freePort(t)
-	s := startRedis(t, append(clusterArgs(t), "--cluster-announce-ip", "127.0.0.1", "--cluster-announce-port", strconv.Itoa(port))...)
+	s := startNode(t, "--cluster-announce-ip", "127.0.0.1", "--cluster-announce-port", strconv.Itoa(port))
 	line := layAt(t, port, s.addr)
 	joinCluster(t, []*server{s})
 	return line, []string{line.addr}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"os"
 	"os/exec"
 	"strconv"
 	"strings"
@@ -20,7 +21,8 @@ import (
 type server struct {
 	*redis.Client // for the test itself
 	addr          string
-	args          []string
+	args, env     []string
+	busPort       int // of a cluster's node
 	cmd           *exec.Cmd
 }
 
@@ -37,6 +39,19 @@ func freePort(t testing.TB) int {
 
 func startRedis(t testing.TB, args ...string) *server {
 	t.Helper()
+	s := prepareRedis(t, args...)
+	s.start(t)
+	return s
+}
+
+func splitAddr(addr string) (host, port string) {
+	host, port, _ = net.SplitHostPort(addr)
+	return host, port
+}
+
+// prepareRedis makes a server that is still to be started.
+func prepareRedis(t testing.TB, args ...string) *server {
+	t.Helper()
 	port := freePort(t)
 	s := &server{
 		addr: fmt.Sprint("127.0.0.1:", port),
@@ -44,7 +59,6 @@ func startRedis(t testing.TB, args ...string) *server {
 	}
 	s.Client = redis.NewClient(&redis.Options{Addr: s.addr, Protocol: 2, DialerRetries: 1, DisableIdentity: true})
 	t.Cleanup(func() { s.kill(); _ = s.Close() })
-	s.start(t)
 	return s
 }
 
@@ -52,6 +66,7 @@ func startRedis(t testing.TB, args ...string) *server {
 func (s *server) start(t testing.TB) {
 	t.Helper()
 	s.cmd = exec.Command("redis-server", s.args...)
+	s.cmd.Env = append(os.Environ(), s.env...)
 	if err := s.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -62,7 +77,7 @@ func (s *server) start(t testing.TB) {
 }
 
 func (s *server) kill() {
-	if s.cmd.ProcessState == nil {
+	if s.cmd != nil && s.cmd.ProcessState == nil {
 		_ = s.cmd.Process.Signal(syscall.SIGCONT)
 		_ = s.cmd.Process.Kill()
 		_ = s.cmd.Wait()

@@ -33,6 +33,8 @@ DEADCODE=golang.org/x/tools/cmd/deadcode@v0.52.0         # functions that nothin
 
 # The CA that the tests of certificates ask: go install puts both into a folder of PATH.
 PEBBLE=github.com/letsencrypt/pebble/v2/cmd/...@v2.10.1
+# What stands between gateways and the servers they share, and does to connections what networks do.
+TOXIPROXY=github.com/Shopify/toxiproxy/v2/cmd/server@v2.5.0
 
 step "servers and tools that the tests use"
 need=()
@@ -43,9 +45,8 @@ command -v jq >/dev/null || need+=(jq)
 command -v systemd-analyze >/dev/null || need+=(systemd)
 command -v redis-server >/dev/null || need+=(redis-server)
 command -v redis-sentinel >/dev/null || need+=(redis-sentinel)
-command -v faketime >/dev/null || need+=(faketime)
 compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || need+=(postgresql)
-command -v gcc >/dev/null || need+=(gcc libc6-dev) # for the race detector
+command -v gcc >/dev/null || need+=(gcc libc6-dev) # for the race detector, and for a clock of redis-server
 if [ ${#need[@]} -gt 0 ]; then
   $sudo apt-get update -qq
   # Debian starts nginx, redis-server and PostgreSQL on installation; the tests start their own, on free ports.
@@ -57,6 +58,8 @@ if [ ${#need[@]} -gt 0 ]; then
   restore_policy
 fi
 GOBIN="$tmp/bin" go install "$PEBBLE"
+GOBIN="$tmp/toxiproxy" go install "$TOXIPROXY"
+mv "$tmp/toxiproxy/server" "$tmp/bin/toxiproxy-server"
 export PATH="$tmp/bin:$PATH:/usr/sbin"
 
 git rev-parse --verify -q HEAD >/dev/null || fail \

@@ -22,29 +22,31 @@ func TestConcurrentFleetLimits(t *testing.T) {
 		t.Fatal(err)
 	}
 	spent := 0 // of the day, as the callers count it
-	siege := func(d time.Duration, pause time.Duration, nodes ...*fleetNode) ([]judge.Call, map[int]int) {
+	siege := func() seen {
 		t.Helper()
-		ctx, cancel := context.WithTimeout(t.Context(), d)
+		ctx, cancel := context.WithTimeout(t.Context(), 2500*time.Millisecond)
 		defer cancel()
-		calls, statuses := f.siegeOf(ctx, key, 12, pause, nodes...)
-		spent += statuses[http.StatusOK]
-		for status := range statuses {
+		saw := f.siegeOf(ctx, key, 12, 2*time.Millisecond, f.nodes...)
+		spent += saw.statuses[http.StatusOK]
+		for status := range saw.statuses {
 			if status != http.StatusOK && status != http.StatusTooManyRequests {
-				t.Errorf("%d calls were answered %d; a lost Redis refuses nobody but by limits", statuses[status], status)
+				t.Errorf("%d calls were answered %d; a lost Redis refuses nobody but by limits", saw.statuses[status], status)
 			}
 		}
-		return calls, statuses
+		return saw
 	}
+	// What Redis decided is exact. On a machine so busy that an answer takes longer than the budget, a
+	// share decides some calls beside it.
 	exact := func(when string) {
 		t.Helper()
-		calls, _ := siege(2500*time.Millisecond, 2*time.Millisecond, f.nodes...)
-		v, allowed := judge.Judge(limit, calls), judge.Allowed(limit, calls)
-		t.Logf("%s: %d of %d allowed were admitted, %d refused", when, v.Admitted, allowed, v.Refused)
+		saw := siege()
+		v, byShare := judge.Judge(limit, saw.store), judge.Judge(limit, saw.share)
+		t.Logf("%s: %d admitted and %d refused by Redis, %d and %d by shares", when, v.Admitted, v.Refused, byShare.Admitted, byShare.Refused)
 		if v.Over != 0 || v.Wrong != 0 {
 			t.Errorf("%s: %d over-admissions and %d wrong refusals", when, v.Over, v.Wrong)
 		}
-		if v.Admitted < allowed*9/10 {
-			t.Errorf("%s: %d admitted of %d allowed", when, v.Admitted, allowed)
+		if v.Admitted < int(limit.N) || v.Refused < 10*int(limit.N) {
+			t.Errorf("%s: %d admitted and %d refused: the siege proves little", when, v.Admitted, v.Refused)
 		}
 	}
 	exact("at first")
@@ -72,11 +74,11 @@ func TestConcurrentFleetLimits(t *testing.T) {
 	} {
 		t.Run(fault.name, func(t *testing.T) {
 			fault.begin()
-			calls, statuses := siege(2500*time.Millisecond, 2*time.Millisecond, f.nodes...)
-			v := judge.Judge(limit, calls)
-			t.Logf("%d admitted, %d refused: %v", v.Admitted, v.Refused, statuses)
-			if v.Admitted > fault.most*int(limit.N) || v.Admitted < int(limit.N) {
-				t.Errorf("%d admitted in 2.5 s, want at most %d", v.Admitted, fault.most*int(limit.N))
+			saw := siege()
+			admitted := saw.statuses[http.StatusOK]
+			t.Logf("%v, of which shares decided %d", saw.statuses, len(saw.share))
+			if admitted > fault.most*int(limit.N) || admitted < int(limit.N) {
+				t.Errorf("%d admitted in 2.5 s, want at most %d", admitted, fault.most*int(limit.N))
 			}
 			degraded := 0
 			for _, n := range f.nodes {

@@ -263,34 +263,45 @@ func (f *fleetSite) call(n *fleetNode, method, key string) (*http.Response, erro
 	return resp, err
 }
 
-// siegeOf has callers ask all gateways by turns for a while, and returns what they saw and how often
-// each status was answered.
-func (f *fleetSite) siegeOf(ctx context.Context, key string, callers int, pause time.Duration, nodes ...*fleetNode) ([]judge.Call, map[int]int) {
+// seen is what the callers of a siege saw.
+type seen struct {
+	store, share []judge.Call // decided by Redis, and by a gateway's share
+	statuses     map[int]int
+}
+
+// siegeOf has callers ask gateways by turns until ctx ends.
+func (f *fleetSite) siegeOf(ctx context.Context, key string, callers int, pause time.Duration, nodes ...*fleetNode) seen {
 	var mu sync.Mutex
-	var all []judge.Call
-	statuses := map[int]int{}
+	s := seen{statuses: map[int]int{}}
 	var wg sync.WaitGroup
 	start := time.Now()
 	for c := range callers {
 		wg.Go(func() {
 			for i := c; ctx.Err() == nil; i++ {
 				call := judge.Call{Called: time.Since(start)}
-				status := f.get(nodes[i%len(nodes)], "spent", key)
-				call.Returned, call.Admitted = time.Since(start), status == http.StatusOK
+				resp, err := f.call(nodes[i%len(nodes)], http.MethodGet, key)
+				call.Returned = time.Since(start)
+				status := 0
+				if err == nil {
+					status = resp.StatusCode
+				}
+				call.Admitted = status == http.StatusOK
 				mu.Lock()
-				statuses[status]++
-				if status == http.StatusOK || status == http.StatusTooManyRequests {
-					all = append(all, call)
+				s.statuses[status]++
+				switch {
+				case status != http.StatusOK && status != http.StatusTooManyRequests:
+				case resp.Header.Get("X-Postern-Limited-By") == "share":
+					s.share = append(s.share, call)
+				default:
+					s.store = append(s.store, call)
 				}
 				mu.Unlock()
-				if pause > 0 {
-					time.Sleep(pause)
-				}
+				time.Sleep(pause)
 			}
 		})
 	}
 	wg.Wait()
-	return all, statuses
+	return s
 }
 
 // dayUsed is what a key's day stands at, by the API.
