@@ -27,7 +27,7 @@ CREATE TABLE nodes (
 -- Who shares the limits while the store of their counters is lost, see limiter.Roster. Whoever writes
 -- locks the line without a name first, so that no other heartbeat comes between his reading and writing.
 CREATE TABLE shares (
-    node       TEXT    NOT NULL PRIMARY KEY,
+    node       TEXT COLLATE "C" NOT NULL PRIMARY KEY,
     renewed_at BIGINT NOT NULL,
     reckoned   TEXT    NOT NULL, -- ids, with blanks between
     lost       BIGINT NOT NULL  -- 1: it reckoned with others too, who were gone
