@@ -6,8 +6,9 @@ import (
 	"time"
 )
 
-// When the breaker opens: this many failures within breakerSpan, and no fewer than successes.
-// (failsafe-go's rule by rate counts executions where this one counts failures.)
+// When the breaker opens: at this many failures within breakerSpan that are no fewer than the successes,
+// or at as many in a row, however far apart, so that a gateway with little to do does not wait in vain
+// for ever. (failsafe-go's rule by rate counts executions where this one counts failures.)
 const (
 	breakerFailures = 5
 	breakerSpan     = time.Second
@@ -21,6 +22,7 @@ type breaker struct {
 
 	mu    sync.Mutex
 	slots [breakerSlots]outcomes
+	row   int // failures since the last success
 }
 
 // outcomes are the calls that ended within one tenth of breakerSpan.
@@ -42,9 +44,11 @@ func (b *breaker) note(worked bool) (opened bool) {
 	}
 	if worked {
 		s.worked++
+		b.row = 0
 		return false
 	}
 	s.failed++
+	b.row++
 	var sum outcomes
 	for _, s := range b.slots {
 		if tick-s.tick < breakerSlots {
@@ -52,7 +56,7 @@ func (b *breaker) note(worked bool) (opened bool) {
 			sum.failed += s.failed
 		}
 	}
-	if sum.failed < breakerFailures || sum.failed < sum.worked {
+	if b.row < breakerFailures && (sum.failed < breakerFailures || sum.failed < sum.worked) {
 		return false
 	}
 	return !b.isOpen.Swap(true)
@@ -62,6 +66,6 @@ func (b *breaker) note(worked bool) (opened bool) {
 func (b *breaker) close() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.slots = [breakerSlots]outcomes{}
+	b.slots, b.row = [breakerSlots]outcomes{}, 0
 	b.isOpen.Store(false)
 }

@@ -41,7 +41,8 @@ type Failover struct {
 	breaker *breaker
 	local   *Local // what was admitted by shares
 
-	lost   atomic.Int64 // when the present loss began, in µs of wall time; 0: the store decides
+	lost   atomic.Int64 // when a share first decided since the store last did, in µs of wall time; 0: it does
+	opened atomic.Int64 // when the breaker opened, likewise; 0: it is closed
 	failed atomic.Pointer[string]
 	asks   sync.Pool // of *shareAsk
 
@@ -120,6 +121,7 @@ func (f *Failover) failedOn(tag string, err error) {
 	if !f.breaker.note(false) {
 		return
 	}
+	f.opened.Store(time.Now().UnixMicro())
 	f.log.Error("the shared limiter does not answer; limits are decided by on_loss until it does", "error", err)
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -157,15 +159,16 @@ func (f *Failover) probe() {
 		if err == nil {
 			f.breaker.close()
 			f.lost.Store(0)
+			f.opened.Store(0)
 			f.log.Info("the shared limiter answers again", "after", time.Since(begun).Round(time.Millisecond))
 			return
 		}
 	}
 }
 
-// Lost tells since when the store has not answered and shares decide; zero when it does answer.
+// Lost tells since when the store is taken for lost and not asked any more; zero while it is asked.
 func (f *Failover) Lost() time.Time {
-	since := f.lost.Load()
+	since := f.opened.Load()
 	if since == 0 {
 		return time.Time{}
 	}

@@ -188,6 +188,23 @@ func TestFailoverStates(t *testing.T) {
 	})
 }
 
+// TestFailoverLittleToDo: also who asks seldom stops to wait for a store that is lost.
+func TestFailoverLittleToDo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &outage{Local: limiter.NewLocal(limiter.LocalOptions{})}
+		store.lost.Store(true)
+		f := failover(t, store, together(t, "a")[0])
+		for i := range 7 {
+			began := time.Now()
+			decide(t, f, 1, on(t, "key", "10/s"))
+			if waited := time.Since(began) > 0; waited != (i < 5) {
+				t.Errorf("call %d waited for the store: %v", i+1, waited)
+			}
+			time.Sleep(10 * time.Second)
+		}
+	})
+}
+
 // TestFailoverSeldomFails: some failures among many successes cost those requests their time and
 // nothing else.
 func TestFailoverSeldomFails(t *testing.T) {
