@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/logging"
 )
 
 // server is a redis-server of the test's own, on a free port of loopback, without persistence.
@@ -52,6 +53,7 @@ func splitAddr(addr string) (host, port string) {
 // prepareRedis makes a server that is still to be started.
 func prepareRedis(t testing.TB, args ...string) *server {
 	t.Helper()
+	redis.SetLogger(&logging.VoidLogger{}) // it would tell of each try until the server is there
 	port := freePort(t)
 	s := &server{
 		addr: fmt.Sprint("127.0.0.1:", port),

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/logging"
 	"github.com/redis/go-redis/v9/maintnotifications"
 )
 
@@ -58,6 +59,9 @@ func (o RedisOptions) connection() (*redis.UniversalOptions, error) {
 }
 
 func openStore(o RedisOptions) (store, error) {
+	// The library writes each failed dial to standard error, in its own form; all of them come back as
+	// errors too. Its logger is one for the process.
+	redis.SetLogger(&logging.VoidLogger{})
 	u, err := o.connection()
 	if err != nil {
 		return store{}, err

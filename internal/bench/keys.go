@@ -21,7 +21,7 @@ func (b *bench) measureKeys(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	g, err := b.startGateway(ctx, dir, "http://127.0.0.1:9")
+	g, err := b.startGateway(ctx, dir, "http://127.0.0.1:9", localLimits)
 	if err != nil {
 		return err
 	}

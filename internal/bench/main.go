@@ -26,7 +26,7 @@ func main() {
 	flag.IntVar(&o.keys, "keys", 1_000_000, "keys of the start-up measurement")
 	flag.BoolVar(&o.judged, "judge", true, "judge the figures by the promises; without, benchmarks are only touched, to see that all of this still works")
 	flag.StringVar(&o.postern, "postern", "", "the program to measure; without, it is built")
-	flag.StringVar(&o.only, "only", "", "one of proxy, decision, limiter, keys")
+	flag.StringVar(&o.only, "only", "", "one of proxy, decision, limiter, redis, keys")
 	flag.Parse()
 	ok, err := run(ctx, o)
 	if err != nil {
@@ -69,6 +69,7 @@ func run(ctx context.Context, o options) (bool, error) {
 		{"proxy", b.measureProxy},
 		{"decision", b.measureDecision},
 		{"limiter", b.measureLimiter},
+		{"redis", b.measureRedis},
 		{"keys", b.measureKeys},
 	} {
 		if o.only != "" && o.only != part.name {

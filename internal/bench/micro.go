@@ -15,6 +15,7 @@ type result struct {
 	nanoseconds    float64
 	cpuNanoseconds float64 // of the process, where the benchmark reports them
 	allocations    float64
+	others         map[string]float64 // what else a benchmark reports, by unit
 }
 
 // goBench runs benchmarks of a package, each several times, and returns the median run of each.
@@ -23,7 +24,7 @@ func (b *bench) goBench(ctx context.Context, pkg, pattern, cpus string) (map[str
 	if !b.judged {
 		effort = []string{"-count", "1", "-benchtime", "100x"}
 	}
-	args := append([]string{"test", "-run", "^$", "-bench", pattern, "-benchmem", "-cpu", cpus}, effort...)
+	args := append([]string{"test", "-tags", "realservers", "-run", "^$", "-bench", pattern, "-benchmem", "-cpu", cpus}, effort...)
 	cmd := exec.CommandContext(ctx, "go", append(args, pkg)...)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
@@ -45,7 +46,15 @@ func (b *bench) goBench(ctx context.Context, pkg, pattern, cpus string) (map[str
 		for _, r := range all {
 			ns, cpu, allocs = append(ns, r.nanoseconds), append(cpu, r.cpuNanoseconds), append(allocs, r.allocations)
 		}
-		medians[name] = result{name: name, nanoseconds: median(ns), cpuNanoseconds: median(cpu), allocations: median(allocs)}
+		others := map[string]float64{}
+		for unit := range all[0].others {
+			var values []float64
+			for _, r := range all {
+				values = append(values, r.others[unit])
+			}
+			others[unit] = median(values)
+		}
+		medians[name] = result{name: name, others: others, nanoseconds: median(ns), cpuNanoseconds: median(cpu), allocations: median(allocs)}
 	}
 	return medians, nil
 }
@@ -56,7 +65,7 @@ func parseResult(line string) (result, bool) {
 	if len(fields) < 4 || !strings.HasPrefix(fields[0], "Benchmark") {
 		return result{}, false
 	}
-	r := result{name: strings.TrimPrefix(fields[0], "Benchmark")}
+	r := result{name: strings.TrimPrefix(fields[0], "Benchmark"), others: map[string]float64{}}
 	for i := 2; i+1 < len(fields); i += 2 {
 		value, err := strconv.ParseFloat(fields[i], 64)
 		if err != nil {
@@ -69,6 +78,8 @@ func parseResult(line string) (result, bool) {
 			r.cpuNanoseconds = value
 		case "allocs/op":
 			r.allocations = value
+		default:
+			r.others[fields[i+1]] = value
 		}
 	}
 	return r, r.nanoseconds > 0
