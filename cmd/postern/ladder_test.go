@@ -28,7 +28,7 @@ var ladder = map[string][]string{
 	"postern/admin":             {"postern/internal/keys", "postern/limiter"},
 	"postern/cmd/postern": {"postern/admin", "postern/config", "postern/gateway", "postern/internal/judge", "postern/internal/keyfile",
 		"postern/internal/keys", "postern/internal/store", "postern/limiter"},
-	"postern/internal/bench": {"postern/gateway", "postern/internal/keys", "postern/internal/store", "postern/limiter"},
+	"postern/internal/bench": {"postern/gateway", "postern/internal/keys", "postern/internal/pgserver", "postern/internal/store", "postern/limiter"},
 }
 
 // Tests may reach one rung further where a real component is the point of the test.

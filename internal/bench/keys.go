@@ -7,11 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"syscall"
 	"time"
 
 	"postern/internal/keys"
+	"postern/internal/pgserver"
 	"postern/internal/store"
 )
 
@@ -63,6 +65,44 @@ func (b *bench) measureKeys(ctx context.Context) error {
 	}
 	b.judge("from start to ready", ready.Seconds(), "s", 5)
 	b.judge("memory of a key", (full-empty)/float64(b.keys), "B", 500)
+	return b.measureKeysOnPostgres(ctx, dir, g)
+}
+
+// measureKeysOnPostgres has the same keys copied to PostgreSQL, and times the start there.
+func (b *bench) measureKeysOnPostgres(ctx context.Context, dir string, g *gatewayUnderTest) (err error) {
+	server, err := pgserver.Start()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, server.Stop()) }()
+	name, err := server.Database("")
+	if err != nil {
+		return err
+	}
+	const setting = "env:BENCH_DATABASE_URL"
+	address := "BENCH_DATABASE_URL=" + server.Address(name)
+	fmt.Printf("\n%d keys in PostgreSQL\n", b.keys)
+	started := time.Now()
+	cmd := exec.CommandContext(ctx, b.postern, "store", "copy", "--to", setting)
+	cmd.Dir, cmd.Env = dir, append(os.Environ(), address)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("store copy: %w: %s", err, out)
+	}
+	tell("copied in", time.Since(started).Seconds(), "s")
+	syscall.Sync()
+	ready, err := b.run(ctx, dir, g, "POSTERN_STORE="+setting, address)
+	if err != nil {
+		return err
+	}
+	defer g.stop()
+	loaded, err := metric(ctx, g.admin, `postern_directory_keys{status="active"}`)
+	if err != nil {
+		return err
+	}
+	if int(loaded) != b.keys {
+		return fmt.Errorf("the gateway was ready with %.0f keys of %d", loaded, b.keys)
+	}
+	b.judge("from start to ready", ready.Seconds(), "s", 10)
 	return nil
 }
 

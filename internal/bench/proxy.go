@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -99,9 +100,12 @@ type comparison struct {
 	title       string
 	limits      string // its section of the configuration
 	ratio       float64
-	allocations float64
+	allocations float64 // 0: not measured
+	pace        int     // requests a second; 0: as fast as they are answered
+	rounds      int     // 0: as many as asked for
+	keys        int     // that the gateway holds besides
 	// aside measures what else a request costs; nil: nothing.
-	aside func(ctx context.Context, requests int) error
+	aside func(ctx context.Context, g *gatewayUnderTest, requests int) error
 }
 
 // measureProxy compares the whole gateway with a bare proxy, in front of the same upstream.
@@ -140,6 +144,11 @@ func (b *bench) compare(ctx context.Context, c comparison) error {
 	if err != nil {
 		return err
 	}
+	if c.keys > 0 {
+		if err := seed(ctx, dir, c.keys); err != nil {
+			return fmt.Errorf("seed: %w", err)
+		}
+	}
 	if _, err := b.run(ctx, dir, g); err != nil {
 		return err
 	}
@@ -153,7 +162,7 @@ func (b *bench) compare(ctx context.Context, c comparison) error {
 		if err != nil {
 			return 0, err
 		}
-		if err := load(ctx, url+"/orders/", g.key, b.requests, b.connections); err != nil {
+		if err := load(ctx, url+"/orders/", g.key, b.requests, b.connections, c.pace); err != nil {
 			return 0, err
 		}
 		after, err := p.cpu()
@@ -161,7 +170,8 @@ func (b *bench) compare(ctx context.Context, c comparison) error {
 	}
 	var ratios, bareCosts, ours []float64
 	const warmUp = 2 // rounds: connections, pools, caches
-	for i := range warmUp + b.rounds {
+	rounds := cmp.Or(c.rounds, b.rounds)
+	for i := range warmUp + rounds {
 		var bareCPU, ourCPU time.Duration
 		pair := []func() error{
 			func() (err error) { bareCPU, err = round(bare, bareURL); return err },
@@ -185,16 +195,19 @@ func (b *bench) compare(ctx context.Context, c comparison) error {
 		bareCosts = append(bareCosts, float64(bareCPU.Microseconds())/float64(b.requests))
 		ours = append(ours, float64(ourCPU.Microseconds())/float64(b.requests))
 	}
-	fmt.Printf("\n%s, %d rounds of %d requests over %d connections\n", c.title, b.rounds, b.requests, b.connections)
+	fmt.Printf("\n%s, %d rounds of %d requests over %d connections\n", c.title, rounds, b.requests, b.connections)
 	tell("bare reverse proxy, CPU a request", median(bareCosts), "µs")
 	tell("gateway, CPU a request", median(ours), "µs")
 	b.judge("gateway's CPU over the bare proxy's (median of pairs)", median(ratios), "×", c.ratio)
 	tell("  lowest pair", slices.Min(ratios), "×")
 	tell("  highest pair", slices.Max(ratios), "×")
 	if c.aside != nil {
-		if err := c.aside(ctx, (b.rounds+warmUp)*b.requests); err != nil {
+		if err := c.aside(ctx, g, (rounds+warmUp)*b.requests); err != nil {
 			return err
 		}
+	}
+	if c.allocations == 0 {
+		return nil
 	}
 	return b.measureAllocations(ctx, bareURL, g, c.allocations)
 }
@@ -210,7 +223,7 @@ func (b *bench) measureAllocations(ctx context.Context, bareURL string, g *gatew
 		if err != nil {
 			return 0, err
 		}
-		if err := load(ctx, url+"/orders/", g.key, requests, b.connections); err != nil {
+		if err := load(ctx, url+"/orders/", g.key, requests, b.connections, 0); err != nil {
 			return 0, err
 		}
 		after, err := mallocs(ctx)

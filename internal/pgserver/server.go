@@ -1,5 +1,3 @@
-//go:build realservers
-
 // Package pgserver starts a PostgreSQL of a test's own: the installed program on a free port, in a folder
 // of its own, gone with the process that started it.
 package pgserver
