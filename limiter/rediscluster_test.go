@@ -27,7 +27,7 @@ func joinCluster(t testing.TB, servers []*server) {
 	for _, s := range servers {
 		eventually(t, 30*time.Second, "the cluster is whole", func() bool {
 			info := s.ClusterInfo(ctx).Val()
-			return strings.Contains(info, "cluster_state:ok") && strings.Contains(info, fmt.Sprint("cluster_known_nodes:", len(servers)))
+			return strings.Contains(info, "cluster_state:ok") && strings.Contains(info, "cluster_slots_assigned:16384") && strings.Contains(info, fmt.Sprint("cluster_known_nodes:", len(servers)))
 		})
 	}
 }

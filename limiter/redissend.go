@@ -48,24 +48,12 @@ func isRedirect(err error) bool {
 // follow sends a call to where the cluster says its keys are; by EVAL, which needs no second try where the
 // script is missing.
 func (r *Redis) follow(ctx context.Context, b *batch) {
-	addr, ask := redis.IsAskError(b.cmd.Err())
-	if !ask {
-		addr, _ = redis.IsMovedError(b.cmd.Err())
-	}
-	client, err := r.store.redirected(ctx, addr)
-	if err != nil {
+	if r.store.cluster == nil {
 		return // what stands in the command says enough
 	}
+	b.args[3] = string(b.wire.key(0)) // by which the client finds the slot
 	b.again(ctx, r.script)
-	if !ask {
-		roundTrip(ctx, client, []*batch{b})
-		return
-	}
-	pipe := client.Pipeline()
-	_ = pipe.Process(ctx, redis.NewStatusCmd(ctx, "asking"))
-	_ = pipe.Process(ctx, b.cmd)
-	_, err = pipe.Exec(ctx)
-	b.blame(err)
+	b.blame(r.store.cluster.Process(ctx, once{b.cmd}))
 }
 
 // roundTrip sends the calls on one connection. What came of each stands in its command.

@@ -16,8 +16,8 @@ import (
 )
 
 // store finds the server of a key: always the one of a single server or behind Sentinel, one of
-// several masters in a cluster. Calls go to servers' own clients, never through the cluster's, whose
-// loop of redirects sends a command again after a network error.
+// several masters in a cluster. Calls go to servers' own clients, not through the cluster's, whose
+// loop of redirects sends a command again after a network error; but see once.
 type store struct {
 	single  *redis.Client
 	cluster *redis.ClusterClient
@@ -82,7 +82,7 @@ func openStore(o RedisOptions) (store, error) {
 
 	if o.MasterName == "" && (o.Cluster || len(u.Addrs) > 1) {
 		c := u.Cluster()
-		c.MaxRedirects = -1
+		c.MaxRedirects, c.DisableRoutingPolicies = 3, true
 		return store{cluster: redis.NewClusterClient(c)}, nil
 	}
 	if o.MasterName != "" {
@@ -117,31 +117,12 @@ func (s store) client(ctx context.Context, key string) (*redis.Client, error) {
 	return s.cluster.MasterForKey(ctx, key)
 }
 
-// redirected returns the client of the address that a MOVED or ASK names.
-func (s store) redirected(ctx context.Context, addr string) (*redis.Client, error) {
-	found := make(chan *redis.Client, 1)
-	if s.cluster != nil {
-		// It asks for the map of the cluster first.
-		err := s.cluster.ForEachMaster(ctx, func(_ context.Context, c *redis.Client) error {
-			if c.Options().Addr == addr {
-				select {
-				case found <- c:
-				default:
-				}
-			}
-			return nil
-		})
-		if err != nil {
-			return nil, err
-		}
-	}
-	select {
-	case c := <-found:
-		return c, nil
-	default:
-		return nil, fmt.Errorf("redirected to %s, which is not a master of the cluster", addr)
-	}
-}
+// once is a command that the cluster's client does not send again after a network error. It follows MOVED
+// and ASK with it, also to a server that holds no slots yet.
+type once struct{ *redis.StringCmd }
+
+// NoRetry is what it asks.
+func (once) NoRetry() bool { return true }
 
 func (s store) Close() error {
 	if s.cluster != nil {
