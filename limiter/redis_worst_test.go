@@ -31,7 +31,7 @@ func TestRedisHoldsNobodyUp(t *testing.T) {
 			local T = redis.call('TIME') local now = T[1] * 1000000 + T[2]
 			local e = {struct.pack('<dd', 0, 0)}
 			for i = 1, 4096 do e[i + 1] = struct.pack('<dd', i <= ARGV[1] + 0 and now - 3600000000 - 5000 + i or now - 5000 + i, i) end
-			redis.call('SET', KEYS[1], table.concat(e) .. struct.pack('<dI4', 0, 0), 'PX', 3600000)
+			redis.call('SET', KEYS[1], table.concat(e) .. struct.pack('<ddI4I4', 0, now + 7200000000, 0, 4097), 'PX', 7200000)
 			return 1`, []string{key}, old).Err())
 	}
 	must(t, s.ConfigSet(t.Context(), "slowlog-log-slower-than", "0").Err())
