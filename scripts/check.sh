@@ -112,6 +112,8 @@ export CGO_ENABLED=1 # the race detector is C
 run_tests "race detector: everything where state is shared" -count=1 -race -timeout 10m \
   ./gateway ./limiter ./internal/keys ./internal/store ./admin
 run_tests "race detector: the whole program" -count=1 -race -timeout 10m -run 'Concurrent|Race|Demo|HTTPS|Drain' ./cmd/postern
+run_tests "race detector: with the servers that gateways share" -count=1 -race -timeout 10m -tags realservers -run 'Redis|Concurrent' \
+  ./limiter ./internal/store
 unset CGO_ENABLED
 
 step "fuzzing, a few seconds each"
