@@ -31,7 +31,14 @@ const leastStale = 10 * time.Second
 
 // checkFleet warns of what several gateways cannot do exactly, or not for long.
 func (d *decoder) checkFleet(c *Config) {
-	if len(d.problems) > 0 || !c.Store.Shared() {
+	if len(d.problems) > 0 {
+		return
+	}
+	if at := (path{"tls", "domains"}); len(c.TLS.Domains) > 0 && c.Store.None() && !c.Limiter.Backend.Local() {
+		d.warn(d.place(at), at, "each gateway that shares the limits has certificates of its own, and where the CA calls one of them for another it gets none",
+			"name certificate files, or share a PostgreSQL store; a single gateway may have it so")
+	}
+	if !c.Store.Shared() {
 		return
 	}
 	if at := (path{"limiter", "backend"}); c.Limiter.Backend.Local() {

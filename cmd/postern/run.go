@@ -77,7 +77,7 @@ func cutOnSecondSignal() (context.Context, func()) {
 }
 
 // tellFirstSignIn says which command lets somebody sign in, while nobody can. It never prints a code:
-// what this command prints is kept as a log.
+// what this command prints is kept as a log, and so is a record where that is JSON.
 func tellFirstSignIn(ctx context.Context, g *globals, p *program) error {
 	if p.registry == nil {
 		return nil
@@ -86,7 +86,12 @@ func tellFirstSignIn(ctx context.Context, g *globals, p *program) error {
 	if err != nil || there {
 		return err
 	}
-	_, err = fmt.Fprintf(g.err, "Nobody can sign in yet. To be the first, type: postern users invite --first%s\n", configFlag(g))
+	command := "postern users invite --first" + configFlag(g)
+	if !asText(p.cfg.Log.Format, g.terminal) {
+		p.log.Info("nobody can sign in yet", "to_be_the_first", command)
+		return nil
+	}
+	_, err = fmt.Fprintf(g.err, "Nobody can sign in yet. To be the first, type: %s\n", command)
 	return err
 }
 

@@ -24,7 +24,10 @@ func TestWalkthroughs(t *testing.T) {
 				fmt.Fprintf(w, "order for %s\n", r.Header.Get("X-Postern-Key-Id"))
 			}))
 			defer upstream.Close()
-			newWalk(t, name, upstream.URL).run()
+			gateway, admin := freeAddress(t), freeAddress(t)
+			w := newWalk(t, name, "http://127.0.0.1:9000", upstream.URL, "http://127.0.0.1:8080", "http://"+gateway, "curl -i ", "call ", "HTTP/1.1 ", "")
+			w.env = append(w.env, "POSTERN_LISTEN__GATEWAY="+gateway, "POSTERN_LISTEN__ADMIN="+admin)
+			w.run()
 		})
 	}
 }
@@ -33,6 +36,7 @@ func TestWalkthroughs(t *testing.T) {
 type walk struct {
 	t          *testing.T
 	dir        string
+	variables  string // file of those that commands set
 	env        []string
 	substitute *strings.Replacer // of what the README assumes about the machine
 	steps      []walkStep
@@ -42,19 +46,25 @@ type walk struct {
 // walkStep is a command and what it should print.
 type walkStep struct{ command, want string }
 
-func newWalk(t *testing.T, name, upstream string) *walk {
+// newWalk prepares a walk with the old and new of each pair that is replaced.
+func newWalk(t *testing.T, name string, replace ...string) *walk {
 	t.Helper()
 	from := filepath.Join("../../examples", name)
-	w := &walk{t: t, dir: t.TempDir()}
-	gateway, admin := freeAddress(t), freeAddress(t)
-	w.substitute = strings.NewReplacer("http://127.0.0.1:9000", upstream, "http://127.0.0.1:8080", "http://"+gateway,
-		"curl -i ", "call ", "HTTP/1.1 ", "")
-	w.env = append(os.Environ(), "POSTERN_LISTEN__GATEWAY="+gateway, "POSTERN_LISTEN__ADMIN="+admin, "POSTERN_DRAIN__DELAY=0s")
+	w := &walk{t: t, dir: t.TempDir(), variables: filepath.Join(t.TempDir(), "variables")}
+	w.substitute = strings.NewReplacer(replace...)
+	w.env = append(os.Environ(), "POSTERN_DRAIN__DELAY=0s")
 	files, err := os.ReadDir(from)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, f := range files {
+		if f.IsDir() {
+			continue // what an example wrote here
+		}
+		info, err := f.Info()
+		if err != nil {
+			t.Fatal(err)
+		}
 		text, err := os.ReadFile(filepath.Join(from, f.Name()))
 		if err != nil {
 			t.Fatal(err)
@@ -65,7 +75,7 @@ func newWalk(t *testing.T, name, upstream string) *walk {
 		if f.Name() == "gateway.yaml" {
 			text = []byte(w.substitute.Replace(string(text)))
 		}
-		if err := os.WriteFile(filepath.Join(w.dir, f.Name()), text, 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(w.dir, f.Name()), text, info.Mode()); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -98,7 +108,7 @@ func (w *walk) run() {
 	defer w.stop()
 	for _, s := range w.steps {
 		command := w.substitute.Replace(s.command)
-		cmd := exec.Command("sh", "-c", strings.TrimSuffix(command, " &"))
+		cmd := exec.Command("sh", "-c", w.remembering(command))
 		cmd.Dir, cmd.Env = w.dir, w.env
 		if strings.HasSuffix(command, " &") {
 			cmd = exec.Command("sh", "-c", "exec "+strings.TrimSuffix(command, " &"))
@@ -120,6 +130,12 @@ func (w *walk) run() {
 			w.t.Fatalf("$ %s\ngot:\n%s\nwant:\n%s", s.command, got, s.want)
 		}
 	}
+}
+
+// remembering is a command after which the next one knows the variables that it sets.
+func (w *walk) remembering(command string) string {
+	kept := shellQuote(w.variables)
+	return fmt.Sprintf("set -a; [ ! -e %s ] || . %s; %s\nstatus=$?; export -p >%s; exit $status", kept, kept, command, kept)
 }
 
 // stop ends what runs in the background.

@@ -1,12 +1,10 @@
 package keys
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
-	"math"
 	"slices"
 	"sync"
 	"time"
@@ -353,36 +351,4 @@ func (f *Fleet) withSelf(seen []SeenNode) []SeenNode {
 		}
 	}
 	return seen
-}
-
-// Peers returns the nodes of the last look, one for each id, and for how long this node's own heartbeat
-// has not been renewed at least once, from before its write began; that is for ever when none was, or
-// when another node goes by this one's id and has the better right to it.
-func (f *Fleet) Peers() (peers []Peer, renewed time.Duration) {
-	now := f.directory.now()
-	f.mu.Lock()
-	last := f.seen
-	f.mu.Unlock()
-	at := map[NodeID]int{}
-	for i := range last.nodes {
-		n := &last.nodes[i]
-		if !n.LeftAt.IsZero() {
-			continue
-		}
-		p := Peer{ID: string(n.ID), Age: n.Age + max(0, now.Sub(last.ended))}
-		for _, id := range n.Sees {
-			p.Sees = append(p.Sees, string(id))
-		}
-		if k, twice := at[n.ID]; !twice {
-			at[n.ID], peers = len(peers), append(peers, p)
-		} else if p.Age < peers[k].Age {
-			peers[k] = p
-		}
-	}
-	slices.SortFunc(peers, func(a, b Peer) int { return cmp.Compare(a.ID, b.ID) })
-	r := f.directory.registration.Load()
-	if r == nil || f.earlier(last.nodes) != nil {
-		return peers, math.MaxInt64
-	}
-	return peers, f.directory.elapsed(r.renewed, now)
 }

@@ -117,7 +117,7 @@ func (r *Registry) insert(ctx context.Context, tx Tx, a Actor, c Credential) err
 	if err := r.actorReady(ctx, tx, a); err != nil {
 		return err
 	}
-	if err := r.room(ctx, tx, c, r.catalog.Load().PolicyFor(tenant)); err != nil {
+	if err := r.room(ctx, tx, c, tenant); err != nil {
 		return err
 	}
 	if err := tx.PutCredential(ctx, c); err != nil {
@@ -176,7 +176,8 @@ func (r *Registry) readyTenant(ctx context.Context, from Reader, id TenantID) (T
 
 // room refuses a credential that is one more than the caps allow. They count what works or could
 // work again, and hold for new credentials only.
-func (r *Registry) room(ctx context.Context, from Reader, c Credential, policy Policy) error {
+func (r *Registry) room(ctx context.Context, from Reader, c Credential, t Tenant) error {
+	policy := r.catalog.Load().PolicyFor(t)
 	full := func(most int, f CountFilter) (bool, error) {
 		if most < 0 {
 			return false, nil
@@ -192,7 +193,7 @@ func (r *Registry) room(ctx context.Context, from Reader, c Credential, policy P
 	if over {
 		return &Refusal{
 			Code:   MaxKeysReached,
-			Detail: fmt.Sprintf("The maximum number of API keys has been reached: %s has %d already.", c.Tenant, policy.MaxKeysPerTenant),
+			Detail: fmt.Sprintf("The maximum number of API keys has been reached: %s has %d already.", t.Name, policy.MaxKeysPerTenant),
 			Hint:   r.help("Revoke or delete a key that is not needed any more."),
 			Scope:  "tenant", Limit: policy.MaxKeysPerTenant,
 		}

@@ -83,13 +83,6 @@ func (n *SeenNode) Alive() bool { return n.LeftAt.IsZero() && n.Age <= NodeLease
 // is tells whether both are the same run.
 func (n *Node) is(other *Node) bool { return n.ID == other.ID && n.Boot == other.Boot }
 
-// Peer is a node as the shares of a lost limiter need it.
-type Peer struct {
-	ID   string
-	Age  time.Duration // at least, since its last heartbeat
-	Sees []string      // the ids that its last heartbeat named
-}
-
 // fingerprintLabel keeps fingerprints apart from whatever else is made with the same key.
 const fingerprintLabel = "postern configuration 1"
 

@@ -160,11 +160,11 @@ func confirmRevocations(t *testing.T, stores []keys.Store, count int) {
 	}
 	slices.Sort(took)
 	t.Logf("confirmed after %s (median), %s (longest)", took[len(took)/2], took[len(took)-1])
-	// They name each other, for the shares of a lost limiter.
+	// They name each other.
 	for _, g := range all {
-		until(t, "all peers see all", func() bool {
-			peers, renewed := g.Peers()
-			return len(peers) == len(all) && renewed < keys.NodeLease && !slices.ContainsFunc(peers, func(p keys.Peer) bool { return len(p.Sees) != len(all) || p.Age > keys.NodeLease })
+		until(t, "all see all", func() bool {
+			states, err := g.Nodes(t.Context())
+			return err == nil && !slices.ContainsFunc(states, func(n keys.NodeState) bool { return len(n.Sees) != len(all) })
 		})
 	}
 	if states, err := all[0].Nodes(t.Context()); err != nil || len(states) != len(all) || slices.ContainsFunc(states, func(n keys.NodeState) bool { return !n.Counts() || n.OtherConfig || n.Duplicate }) {
