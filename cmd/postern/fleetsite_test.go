@@ -33,8 +33,9 @@ type fleetSite struct {
 	postgres *pgserver.Server
 	redis    *redisServer
 	nodes    []*fleetNode
-	token    string // of an operator
-	client   *http.Client
+	token    string       // of an operator
+	client   *http.Client // of the gateways
+	admin    *http.Client // of the admin API, which may be told to wait a minute
 }
 
 // fleetNode is one of the gateways.
@@ -107,13 +108,16 @@ func (r *redisServer) flush() {
 	}
 }
 
-// newFleetSite starts all of it. limits are those of the plan that keys have.
-func newFleetSite(t *testing.T, limits string) *fleetSite {
+// newFleetSite starts all of it. limits are those of the plan that keys have, more are further lines of
+// the configuration.
+func newFleetSite(t *testing.T, limits string, more ...string) *fleetSite {
 	t.Helper()
 	f := &fleetSite{t: t, dir: t.TempDir(), toxics: startToxics(t), postgres: newPostgres(t), redis: startRedisServer(t),
-		client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 256}, Timeout: 30 * time.Second}}
+		client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 256}, Timeout: 30 * time.Second},
+		admin:  &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}, Timeout: 90 * time.Second}}
 	t.Cleanup(f.client.CloseIdleConnections)
-	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprintln(w, "here") }))
+	t.Cleanup(f.admin.CloseIdleConnections)
+	upstream := httptest.NewServer(http.HandlerFunc(answerOrStream))
 	t.Cleanup(upstream.Close)
 	text := fmt.Sprintf(`version: 1
 store: env:DATABASE_URL
@@ -122,8 +126,8 @@ drain: { delay: 300ms }
 apis: { main: { title: Main, scopes: { main.read: Read } } }
 plans: { standard: { limits: [%s] } }
 policy: { default_plan: standard }
-routes: { main: { match: { path: / }, upstream: { targets: [%q] }, api: main, scopes: { GET: [main.read] } } }
-`, limits, upstream.URL)
+routes: { main: { match: { path: / }, upstream: { targets: [%q] }, api: main, scopes: { GET: [main.read] }, websocket: true } }
+`, limits, upstream.URL) + strings.Join(more, "\n")
 	if err := writeNew(filepath.Join(f.dir, "gateway.yaml"), []byte(text)); err != nil {
 		t.Fatal(err)
 	}
