@@ -31,6 +31,7 @@ type fleetSite struct {
 	dir      string
 	toxics   *toxics
 	postgres *pgserver.Server
+	database string // on it
 	redis    *redisServer
 	nodes    []*fleetNode
 	token    string       // of an operator
@@ -41,8 +42,9 @@ type fleetSite struct {
 // fleetNode is one of the gateways.
 type fleetNode struct {
 	*site
-	name string
-	env  []string
+	name    string
+	program string // that start runs
+	env     []string
 }
 
 // redisServer is a redis-server of the test's own.
@@ -135,11 +137,12 @@ routes: { main: { match: { path: / }, upstream: { targets: [%q] }, api: main, sc
 	if err != nil {
 		t.Fatal(err)
 	}
+	f.database = database
 	address := f.postgres.Address(database)
 	server := net.JoinHostPort("127.0.0.1", strconv.Itoa(f.postgres.Port))
 	for i := range 3 {
 		name := fmt.Sprint("node", i+1)
-		n := &fleetNode{name: name, site: &site{t: t, dir: f.dir, gateway: freeAddress(t), admin: freeAddress(t), log: &logBuffer{}}}
+		n := &fleetNode{name: name, program: "postern", site: &site{t: t, dir: f.dir, gateway: freeAddress(t), admin: freeAddress(t), log: &logBuffer{}}}
 		n.env = append(os.Environ(),
 			"DATABASE_URL="+strings.Replace(address, server, f.toxics.link(fmt.Sprint("postgres", i+1), server), 1),
 			"REDIS_URL=redis://"+f.toxics.link(fmt.Sprint("redis", i+1), f.redis.address),
@@ -191,7 +194,7 @@ func (n *fleetNode) try(args ...string) (stdout, stderr string, err error) {
 // start runs the gateway and returns when it is ready.
 func (n *fleetNode) start() {
 	n.t.Helper()
-	n.process = exec.Command("postern", "run")
+	n.process = exec.Command(n.program, "run")
 	n.process.Dir, n.process.Env, n.process.Stderr = n.dir, n.env, n.log
 	if err := n.process.Start(); err != nil {
 		n.t.Fatal(err)

@@ -13,8 +13,8 @@ import (
 	"github.com/coder/websocket"
 )
 
-// answerOrStream is an upstream: a WebSocket where one is asked for, a stream without end under /open, and
-// else a short answer.
+// answerOrStream is an upstream: a WebSocket where one is asked for, a stream without end under /open, an
+// answer that takes a while under /slow, and else a short one.
 func answerOrStream(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case r.Header.Get("Upgrade") != "":
@@ -29,6 +29,12 @@ func answerOrStream(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, "data: open\n\n")
 		_ = http.NewResponseController(w).Flush()
 		<-r.Context().Done()
+	case r.URL.Path == "/slow":
+		select {
+		case <-r.Context().Done():
+		case <-time.After(500 * time.Millisecond):
+		}
+		fallthrough
 	default:
 		fmt.Fprintln(w, "here")
 	}
