@@ -17,6 +17,7 @@ import (
 // gateway. After an answer that confirms, no gateway may admit the key even once. POSTERN_LONG=1 takes
 // more keys.
 func TestFleetConfirmation(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	f := newFleetSite(t, "100000/s")
 	const patience = 20 * time.Second
 

@@ -110,8 +110,8 @@ func (r *redisServer) flush() {
 	}
 }
 
-// newFleetSite starts all of it. limits are those of the plan that keys have, more are further lines of
-// the configuration.
+// newFleetSite starts all of it. limits are those of the plan that keys have, or unlimited; more are
+// further lines of the configuration.
 func newFleetSite(t *testing.T, limits string, more ...string) *fleetSite {
 	t.Helper()
 	f := &fleetSite{t: t, dir: t.TempDir(), toxics: startToxics(t), postgres: newPostgres(t), redis: startRedisServer(t),
@@ -121,12 +121,15 @@ func newFleetSite(t *testing.T, limits string, more ...string) *fleetSite {
 	t.Cleanup(f.admin.CloseIdleConnections)
 	upstream := httptest.NewServer(http.HandlerFunc(answerOrStream))
 	t.Cleanup(upstream.Close)
+	if limits != "unlimited" {
+		limits = "[" + limits + "]"
+	}
 	text := fmt.Sprintf(`version: 1
 store: env:DATABASE_URL
 limiter: { backend: env:REDIS_URL }
 drain: { delay: 300ms }
 apis: { main: { title: Main, scopes: { main.read: Read } } }
-plans: { standard: { limits: [%s] } }
+plans: { standard: { limits: %s } }
 policy: { default_plan: standard }
 routes: { main: { match: { path: / }, upstream: { targets: [%q] }, api: main, scopes: { GET: [main.read] }, websocket: true } }
 `, limits, upstream.URL) + strings.Join(more, "\n")

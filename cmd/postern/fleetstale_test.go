@@ -16,7 +16,7 @@ import (
 // holds when they come back.
 func TestFleetMaxStale(t *testing.T) {
 	t.Parallel() // it waits most of the time
-	f := newFleetSite(t, "100000/s", "max_stale: 3s")
+	f := newFleetSite(t, "unlimited", "max_stale: 3s")
 	made := f.makeKeys(2)
 	live, dead := made[0], made[1]
 	well, cutOff, stopped := f.nodes[0], f.nodes[1], f.nodes[2]

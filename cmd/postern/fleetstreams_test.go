@@ -89,6 +89,7 @@ func (f *fleetSite) openStreams(ctx context.Context, key string) <-chan error {
 // TestFleetStreamsEnd ends a key on one gateway while streams and WebSockets of it are open on all of
 // them: each is closed within 2 s.
 func TestFleetStreamsEnd(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	f := newFleetSite(t, "100000/s")
 	for i, act := range []string{"revoke", "suspend", "expire"} {
 		t.Run(act, func(t *testing.T) {

@@ -21,6 +21,9 @@ func TestFleetUpgrade(t *testing.T) {
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("build the next release: %v\n%s", err, out)
 	}
+	// A gateway that has just started has no share of the limits yet, and refuses what Redis does not
+	// answer in time on a machine that is busy starting gateways.
+	t.Setenv("POSTERN_LIMITER__ON_LOSS", "allow")
 	f := newFleetSite(t, "100000/s")
 	used := f.makeKeys(1)[0]
 	ctx, cancel := context.WithCancel(t.Context())
