@@ -75,11 +75,14 @@ func TestFleetClocks(t *testing.T) {
 		// What shares admitted, on a machine too busy for Redis to answer in time, is told to Redis by
 		// further calls; and what Redis counted without being heard it has counted.
 		time.Sleep(limit.Window)
-		for _, n := range f.nodes {
-			if f.get(n, "spent", key.Secret) == http.StatusOK {
-				spent++
+		f.await("the day's count", 10*time.Second, func() bool {
+			for _, n := range f.nodes {
+				if f.get(n, "spent", key.Secret) == http.StatusOK {
+					spent++
+				}
 			}
-		}
+			return f.dayUsed(f.nodes[0], key.ID) >= spent
+		})
 		lost := 0
 		for _, n := range f.nodes {
 			lost += figure(t, f.metric(n, "postern_limiter_lost_units_total"))
