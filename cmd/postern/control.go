@@ -21,7 +21,7 @@ import (
 // buildAdmin makes the handlers of the admin and probes listeners.
 func (p *program) buildAdmin(metrics *prometheus.Registry) error {
 	options := admin.Options{
-		Health: p, Metrics: metrics, Configuration: p.reloader, Version: buildVersion(), Log: p.log,
+		Health: p, Metrics: metrics, Configuration: p.reloader, Version: buildVersion(), Log: p.log, Now: p.now,
 		KeyExpression: p.install.format.Expression(),
 		Contact:       func() keys.Contact { return p.directory.Catalog().Policy.Contact },
 		Client:        p.gateway.ClientAddress,

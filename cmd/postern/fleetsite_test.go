@@ -31,17 +31,20 @@ type fleetSite struct {
 	dir      string
 	toxics   *toxics
 	postgres *pgserver.Server
+	database string // on it
 	redis    *redisServer
 	nodes    []*fleetNode
-	token    string // of an operator
-	client   *http.Client
+	token    string       // of an operator
+	client   *http.Client // of the gateways
+	admin    *http.Client // of the admin API, which may be told to wait a minute
 }
 
 // fleetNode is one of the gateways.
 type fleetNode struct {
 	*site
-	name string
-	env  []string
+	name    string
+	program string // that start runs
+	env     []string
 }
 
 // redisServer is a redis-server of the test's own.
@@ -107,23 +110,29 @@ func (r *redisServer) flush() {
 	}
 }
 
-// newFleetSite starts all of it. limits are those of the plan that keys have.
-func newFleetSite(t *testing.T, limits string) *fleetSite {
+// newFleetSite starts all of it. limits are those of the plan that keys have, or unlimited; more are
+// further lines of the configuration.
+func newFleetSite(t *testing.T, limits string, more ...string) *fleetSite {
 	t.Helper()
 	f := &fleetSite{t: t, dir: t.TempDir(), toxics: startToxics(t), postgres: newPostgres(t), redis: startRedisServer(t),
-		client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 256}, Timeout: 30 * time.Second}}
+		client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 256}, Timeout: 30 * time.Second},
+		admin:  &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}, Timeout: 90 * time.Second}}
 	t.Cleanup(f.client.CloseIdleConnections)
-	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprintln(w, "here") }))
+	t.Cleanup(f.admin.CloseIdleConnections)
+	upstream := httptest.NewServer(http.HandlerFunc(answerOrStream))
 	t.Cleanup(upstream.Close)
+	if limits != "unlimited" {
+		limits = "[" + limits + "]"
+	}
 	text := fmt.Sprintf(`version: 1
 store: env:DATABASE_URL
 limiter: { backend: env:REDIS_URL }
 drain: { delay: 300ms }
 apis: { main: { title: Main, scopes: { main.read: Read } } }
-plans: { standard: { limits: [%s] } }
+plans: { standard: { limits: %s } }
 policy: { default_plan: standard }
-routes: { main: { match: { path: / }, upstream: { targets: [%q] }, api: main, scopes: { GET: [main.read] } } }
-`, limits, upstream.URL)
+routes: { main: { match: { path: / }, upstream: { targets: [%q] }, api: main, scopes: { GET: [main.read] }, websocket: true } }
+`, limits, upstream.URL) + strings.Join(more, "\n")
 	if err := writeNew(filepath.Join(f.dir, "gateway.yaml"), []byte(text)); err != nil {
 		t.Fatal(err)
 	}
@@ -131,11 +140,12 @@ routes: { main: { match: { path: / }, upstream: { targets: [%q] }, api: main, sc
 	if err != nil {
 		t.Fatal(err)
 	}
+	f.database = database
 	address := f.postgres.Address(database)
 	server := net.JoinHostPort("127.0.0.1", strconv.Itoa(f.postgres.Port))
 	for i := range 3 {
 		name := fmt.Sprint("node", i+1)
-		n := &fleetNode{name: name, site: &site{t: t, dir: f.dir, gateway: freeAddress(t), admin: freeAddress(t), log: &logBuffer{}}}
+		n := &fleetNode{name: name, program: "postern", site: &site{t: t, dir: f.dir, gateway: freeAddress(t), admin: freeAddress(t), log: &logBuffer{}}}
 		n.env = append(os.Environ(),
 			"DATABASE_URL="+strings.Replace(address, server, f.toxics.link(fmt.Sprint("postgres", i+1), server), 1),
 			"REDIS_URL=redis://"+f.toxics.link(fmt.Sprint("redis", i+1), f.redis.address),
@@ -187,7 +197,7 @@ func (n *fleetNode) try(args ...string) (stdout, stderr string, err error) {
 // start runs the gateway and returns when it is ready.
 func (n *fleetNode) start() {
 	n.t.Helper()
-	n.process = exec.Command("postern", "run")
+	n.process = exec.Command(n.program, "run")
 	n.process.Dir, n.process.Env, n.process.Stderr = n.dir, n.env, n.log
 	if err := n.process.Start(); err != nil {
 		n.t.Fatal(err)

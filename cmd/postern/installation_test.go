@@ -62,18 +62,25 @@ func startProgramIn(t *testing.T, dir, yaml, redirect string) *running {
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	return startProgramOf(t, path, nil, nil)
+}
+
+// startProgramOf runs a whole configuration in an environment; now is what it takes for the time, nil the
+// right one.
+func startProgramOf(t *testing.T, path string, env []string, now func() time.Time) *running {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	cfg, _, err := config.Load(path, config.LoadOptions{})
+	cfg, _, err := config.Load(path, config.LoadOptions{Env: env})
 	if err != nil {
 		t.Fatalf("load: %v", err)
 	}
-	r := &running{t: t, dir: dir, log: &logBuffer{}}
-	s := session{in: strings.NewReader(""), out: io.Discard, err: r.log}
+	r := &running{t: t, dir: filepath.Dir(path), log: &logBuffer{}}
+	s := session{in: strings.NewReader(""), out: io.Discard, err: r.log, env: env, now: now}
 	if err := makeSecrets(cfg); err != nil {
 		t.Fatalf("make secrets: %v", err)
 	}
 	if !cfg.Store.None() {
-		r.token = makeToken(t, cfg)
+		r.token = makeToken(t, cfg, env)
 	}
 	p, err := build(ctx, cfg, s, r.log)
 	if err != nil {
@@ -103,10 +110,10 @@ func startProgramIn(t *testing.T, dir, yaml, redirect string) *running {
 	return r
 }
 
-func makeToken(t *testing.T, cfg *config.Config) string {
+func makeToken(t *testing.T, cfg *config.Config, env []string) string {
 	t.Helper()
 	ctx := context.Background()
-	i, err := openInstallation(ctx, cfg, nil, slog.New(slog.DiscardHandler))
+	i, err := openInstallation(ctx, cfg, env, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatalf("open installation: %v", err)
 	}

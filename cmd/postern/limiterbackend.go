@@ -28,7 +28,7 @@ var (
 func (p *program) openLimiter(ctx context.Context, metrics prometheus.Registerer) (limiter.Limiter, error) {
 	backend := p.cfg.Limiter.Backend
 	if backend.Local() {
-		l := limiter.NewLocal(limiter.LocalOptions{Track: true})
+		l := limiter.NewLocal(limiter.LocalOptions{Track: true, Now: p.now})
 		p.limiter = l
 		return l, nil
 	}
@@ -57,6 +57,6 @@ func (p *program) openLimiter(ctx context.Context, metrics prometheus.Registerer
 		Name: "postern_limiter_sharing_gateways",
 		Help: "Gateways that deal the limits out among them while Redis is lost; 0 while one comes or goes, or this one has no share.",
 	}, func() float64 { return float64(p.shares.roster.Settled()) }))
-	p.failover = limiter.NewFailover(limiter.FailoverOptions{Shared: r, Roster: p.shares.roster, Log: p.log})
+	p.failover = limiter.NewFailover(limiter.FailoverOptions{Shared: r, Roster: p.shares.roster, Log: p.log, Now: p.now})
 	return p.failover, nil
 }

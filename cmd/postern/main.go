@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	// Calendar limits need time zones also where the machine has no zone files.
 	_ "time/tzdata"
@@ -32,7 +33,8 @@ type session struct {
 	in       io.Reader
 	out, err io.Writer
 	env      []string
-	terminal bool // err is one
+	terminal bool             // err is one
+	now      func() time.Time // what a gateway takes for the time; nil: time.Now
 }
 
 // realMain runs one command line and returns the exit code.

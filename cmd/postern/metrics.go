@@ -12,7 +12,7 @@ import (
 
 // registerProcess adds what belongs to the process as a whole: Go's and the kernel's figures, the
 // build, and the directory of keys.
-func registerProcess(r prometheus.Registerer, d *keys.Directory) {
+func registerProcess(r prometheus.Registerer, d *keys.Directory, now func() time.Time) {
 	build := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "postern_build_info", Help: "Always 1; the labels say what is running.",
 		ConstLabels: prometheus.Labels{"version": buildVersion(), "goversion": runtime.Version()},
@@ -21,11 +21,14 @@ func registerProcess(r prometheus.Registerer, d *keys.Directory) {
 	r.MustRegister(build,
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		directoryCollector{d})
+		directoryCollector{d, now})
 }
 
 // directoryCollector asks the directory when it is scraped, so that requests pay nothing for it.
-type directoryCollector struct{ directory *keys.Directory }
+type directoryCollector struct {
+	directory *keys.Directory
+	now       func() time.Time
+}
 
 var (
 	directoryKeys = prometheus.NewDesc("postern_directory_keys",
@@ -45,7 +48,7 @@ func (directoryCollector) Describe(to chan<- *prometheus.Desc) {
 
 // Collect implements prometheus.Collector.
 func (c directoryCollector) Collect(to chan<- prometheus.Metric) {
-	stats := c.directory.Stats(time.Now())
+	stats := c.directory.Stats(c.now())
 	for _, status := range []keys.Status{keys.Pending, keys.Active, keys.Suspended, keys.Expired, keys.Revoked, keys.Denied} {
 		to <- prometheus.MustNewConstMetric(directoryKeys, prometheus.GaugeValue, float64(stats.ByStatus[status]), string(status))
 	}

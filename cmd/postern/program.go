@@ -26,6 +26,7 @@ import (
 // start alike.
 type program struct {
 	cfg       *config.Config
+	now       func() time.Time
 	log       *slog.Logger
 	level     slog.LevelVar
 	access    *lineWriter
@@ -63,7 +64,10 @@ const ballastSize = 16 << 20
 // build makes every part and binds every port; nothing is served yet. messages receives the log.
 func build(ctx context.Context, cfg *config.Config, s session, messages io.Writer) (_ *program, err error) {
 	p := &program{cfg: cfg, access: newLineWriter(messages), serving: make(chan struct{}), ballast: make([]byte, ballastSize),
-		manager: newServiceManager(s.env)}
+		manager: newServiceManager(s.env), now: s.now}
+	if p.now == nil {
+		p.now = time.Now
+	}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, p.close())
@@ -84,7 +88,7 @@ func build(ctx context.Context, cfg *config.Config, s session, messages io.Write
 			return p, err
 		}
 	}
-	registerProcess(metrics, p.directory)
+	registerProcess(metrics, p.directory, p.now)
 
 	limits, err := p.openLimiter(ctx, metrics)
 	if err != nil {
@@ -98,6 +102,7 @@ func build(ctx context.Context, cfg *config.Config, s session, messages io.Write
 	if p.gateway, err = gateway.New(gateway.Options{
 		Policy: policy, Directory: p.directory, Limiter: limits, Format: p.install.format,
 		Log: p.log, Access: newAccessLogger(p.access, cfg.Log.Format, &p.level, s.terminal), Metrics: metrics,
+		Now:        s.now,
 		Drain:      gateway.Drain{Delay: cfg.Drain.Delay, Timeout: cfg.Drain.Timeout},
 		AddressKey: p.install.vault.AddressKey(), EndUnknown: cfg.Store.Shared(),
 	}); err != nil {
@@ -124,7 +129,7 @@ func (p *program) directoryOptions() keys.DirectoryOptions {
 	o := keys.DirectoryOptions{
 		Vault: p.install.vault, Format: p.install.format, Catalog: p.cfg.Catalog(),
 		AcceptImported: p.cfg.Credentials.AcceptImported, Log: p.log, MaxStale: p.cfg.MaxStale,
-		Shared: p.cfg.Store.Shared(), Uptime: uptime,
+		Shared: p.cfg.Store.Shared(), Uptime: uptime, Now: p.now,
 	}
 	if p.install.store != nil {
 		o.Store = p.install.store

@@ -32,7 +32,7 @@ func (p *program) Degraded() []string {
 	degraded = append(degraded, p.fleet.Degraded()...)
 	const late = 5 * time.Second
 	// Not by Stats, which counts every key: the first probe would wait for that.
-	if lag := p.directory.Lag(time.Now()); lag > late {
+	if lag := p.directory.Lag(p.now()); lag > late {
 		degraded = append(degraded, fmt.Sprintf("the database was last read %s ago; calls are answered by what is known since then, and changes are refused", lag.Round(time.Second)))
 	}
 	if forged := p.directory.Forged(); forged > 0 {

@@ -60,6 +60,7 @@ type Directory struct {
 	progress progress
 
 	registration atomic.Pointer[registration]
+	clock        atomic.Pointer[clockReading] // nil: the own one is all there is
 
 	moves    moves
 	forged   forgedRows
@@ -120,6 +121,9 @@ func (d *Directory) Authenticate(p Presented, now time.Time) (*Principal, Code) 
 		twin.Test = true
 		who = &twin
 	}
+	if s.expires != 0 || e.expires != 0 {
+		now = d.storeTime(now)
+	}
 	if s.expires != 0 && now.UnixMicro() >= s.expires && e.status == entryActive {
 		return who, CredentialExpired // the other secret of a rollover may still be good
 	}
@@ -155,7 +159,7 @@ func (d *Directory) Recheck(p *Principal, now time.Time) Code {
 	if e == nil {
 		return CredentialRevoked
 	}
-	return e.verdict(now)
+	return e.verdict(d.storeTime(now))
 }
 
 // SetCatalog puts a new configuration in force. Requests decided meanwhile see the old or the new

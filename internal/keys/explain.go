@@ -81,6 +81,7 @@ func (d *Directory) ByID(id CredentialID, now time.Time) (*Principal, Code) {
 	if e == nil {
 		return nil, InvalidCredentials
 	}
+	now = d.storeTime(now)
 	if e.status == entryActive && !e.liveSecret(now) {
 		return &e.Principal, CredentialExpired
 	}

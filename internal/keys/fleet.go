@@ -291,13 +291,14 @@ func (f *Fleet) look(ctx context.Context) ([]SeenNode, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, beatPatience)
 	defer cancel()
-	began := f.directory.now()
+	began := f.directory.instant()
 	nodes, now, err := f.store.Nodes(ctx)
 	if err != nil {
 		return nil, err
 	}
-	ended := f.directory.now()
-	next := fleetLook{began: began, ended: ended, nodes: f.watch.Look(nodes, now, began, ended)}
+	ended := f.directory.instant()
+	f.directory.readClock(now, began, ended)
+	next := fleetLook{began: began.at, ended: ended.at, nodes: f.watch.Look(nodes, now, began.at, ended.at)}
 	f.mu.Lock()
 	f.seen = next
 	f.mu.Unlock()

@@ -19,7 +19,7 @@ type RegistryOptions struct {
 	Catalog   *Catalog
 	Directory *Directory       // nil for offline commands; else every write waits until it is applied there
 	Log       *slog.Logger     // nil: the Directory's, or nothing is logged
-	Now       func() time.Time // nil: time.Now
+	Now       func() time.Time // nil: Directory.Now, or time.Now
 	Random    io.Reader        // nil: crypto/rand
 	// Wait holds up a sign-in at an account that many have tried; nil: for as long, or until the
 	// context ends.
@@ -100,6 +100,9 @@ func OpenRegistry(ctx context.Context, o RegistryOptions) (*Registry, error) {
 	r.catalog.Store(o.Catalog)
 	if r.now == nil {
 		r.now = time.Now
+		if r.dir != nil {
+			r.now = r.dir.Now
+		}
 	}
 	if r.random == nil {
 		r.random = rand.Reader

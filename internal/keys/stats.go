@@ -63,11 +63,11 @@ func (d *Directory) count(now time.Time) (map[Status]int, int) {
 	defer c.mu.Unlock()
 	changes := c.changes.Load() + 1
 	if age := now.Sub(c.at); c.counted != changes || age < 0 || age > statsAge {
-		old := 0
+		old, ends := 0, d.storeTime(now)
 		byStatus := map[Status]int{Pending: 0, Active: 0, Suspended: 0, Expired: 0, Revoked: 0, Denied: 0}
 		for i := range d.ids.shards {
 			d.ids.shards[i].table.each(func(e *entry) {
-				status := e.statusAt(now)
+				status := e.statusAt(ends)
 				byStatus[status]++
 				if status == Active || status == Suspended || status == Pending {
 					old += int(e.old)

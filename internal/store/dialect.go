@@ -86,5 +86,5 @@ func (d dialect) migrations() (fs.FS, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read migrations: %w", err)
 	}
-	return sub, nil
+	return ofRelease(sub)
 }

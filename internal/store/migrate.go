@@ -5,10 +5,18 @@ import (
 	"database/sql"
 	"fmt"
 	"io/fs"
+	"time"
 
 	"github.com/pressly/goose/v3"
 
 	"postern/internal/keys"
+)
+
+// How long a migration that cannot have its tables is tried, and how long it leaves them to others in
+// between.
+const (
+	migrationPatience = time.Minute
+	migrationPause    = 200 * time.Millisecond
 )
 
 // migrate applies the pending migrations of fsys, each in one transaction together with the note
@@ -30,6 +38,7 @@ func (r *reader) migrate(ctx context.Context, db *sql.DB, fsys fs.FS) error {
 	if err != nil {
 		return fmt.Errorf("read migrations: %w", err)
 	}
+	begun, gaveWay := time.Now(), false
 	for before := int64(-1); ; {
 		have, want, err := p.GetVersions(ctx)
 		switch {
@@ -45,6 +54,20 @@ func (r *reader) migrate(ctx context.Context, db *sql.DB, fsys fs.FS) error {
 		}
 		before = have
 		if _, err := p.Up(ctx); err != nil {
+			// Gateways that run go first, see schemaLockLimit: nothing was changed yet.
+			if r.dialect.transient(err) && time.Since(begun) < migrationPatience {
+				if !gaveWay {
+					r.log.InfoContext(ctx, "the schema's migration waits for those who use the database", "reason", err)
+					gaveWay = true
+				}
+				select {
+				case <-ctx.Done():
+					return r.fail(ctx, "migrate the schema", ctx.Err())
+				case <-time.After(migrationPause):
+				}
+				before = -1
+				continue
+			}
 			// Another process may have been quicker with the same step: then the schema has moved
 			// on, and what is left is done in the next round.
 			if now, _, verr := p.GetVersions(ctx); verr != nil || now == have {

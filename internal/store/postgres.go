@@ -27,7 +27,11 @@ const (
 	statementLimit = 4 * time.Second
 	silenceLimit   = 5 * time.Second
 	queueLimit     = 3 * time.Second // for a connection of this process's own
-	idleLimit      = 5 * time.Second // of a writer that holds the lock and asks nothing: it is frozen or cut off
+	// schemaLockLimit is for how long a migration waits for a table, and others behind it. It is shorter
+	// than the server's deadlock_timeout (1s), so that of two that wait for each other it is the migration
+	// that gives way, and no call of a gateway that runs.
+	schemaLockLimit = 200 * time.Millisecond
+	idleLimit       = 5 * time.Second // of a writer that holds the lock and asks nothing: it is frozen or cut off
 )
 
 // application is what the server's own lists call us, unless the address says otherwise.
@@ -67,8 +71,8 @@ func openPostgres(dsn string, o Options) (pools, error) {
 		"statement_timeout": milliseconds(statementLimit),
 		"lock_timeout":      milliseconds(lockLimit),
 	}, silenceLimit), max(8, 2*runtime.GOMAXPROCS(0)))
-	// A migration takes as long as it takes.
-	schema := reach.pool(postgresSession(config, map[string]string{"statement_timeout": "0", "lock_timeout": "0"}, 0), 2, stdlib.OptionAfterConnect(durable))
+	// A migration takes as long as it takes, once it has its tables.
+	schema := reach.pool(postgresSession(config, map[string]string{"statement_timeout": "0", "lock_timeout": milliseconds(schemaLockLimit)}, 0), 2, stdlib.OptionAfterConnect(durable))
 	return pools{
 		write: write, read: read, schema: schema, dialect: postgresDialect(), place: place,
 		listen: postgresSession(config, nil, 0),
