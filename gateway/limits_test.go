@@ -194,8 +194,9 @@ func (lostStore) Decide(context.Context, *limiter.Query, *limiter.Answer) error 
 func (lostStore) Peek(context.Context, *limiter.Query, *limiter.Answer) error {
 	return limiter.ErrUnavailable
 }
-func (lostStore) Charge(*limiter.Query)                               {}
-func (lostStore) Known(*limiter.Check) (total, own int64, heard bool) { return 0, 0, false }
+func (lostStore) Part(string) int                           { return 0 }
+func (lostStore) Charge(*limiter.Query) error               { return nil }
+func (lostStore) Known(*limiter.Check) (total, since int64) { return 0, 0 }
 
 // TestLimiterLost: while the store of counters is lost, on_loss decides, and the answer says so.
 func TestLimiterLost(t *testing.T) {
@@ -210,7 +211,7 @@ func TestLimiterLost(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(string(c.onLoss), func(t *testing.T) {
-			roster := limiter.NewRoster("this", true)
+			roster := limiter.NewRoster("this", false)
 			roster.Beat(time.Now(), []limiter.Peer{{ID: "this"}})
 			f := limiter.NewFailover(limiter.FailoverOptions{Shared: lostStore{limiter.NewLocal(limiter.LocalOptions{})}, Roster: roster})
 			t.Cleanup(func() { _ = f.Close() })

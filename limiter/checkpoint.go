@@ -12,6 +12,7 @@ type Count struct {
 	Unit    Unit // Day or Month
 	Span    Span // the period that was counted in
 	Used    int64
+	Tag     string // Query.Tag that it was last charged under, where that matters; "": not known
 }
 
 // changed names a calendar counter that was charged since Changed was last called.

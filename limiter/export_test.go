@@ -9,6 +9,12 @@ import (
 // ShareOf is how much of n units a gateway has at a time.
 func ShareOf(r *Roster, n int64, turn uint64, now time.Time) int64 { return r.at(now).share(n, turn) }
 
+// By makes a roster go by another clock.
+func (r *Roster) By(now func() time.Time) *Roster {
+	r.now = now
+	return r
+}
+
 // ClockKey is where the script of NewRedisAt finds the time, in µs.
 const ClockKey = "postern-test-clock"
 

@@ -15,13 +15,14 @@ import (
 // return ErrUnavailable, wrapped, within a bounded time when the counters cannot be reached.
 type Shared interface {
 	Limiter
+	// Part says in which part of the store the counters of a tag are, 0 to 15: parts are lost apart.
+	Part(tag string) int
 	// Charge notes that this gateway admitted q by itself. The days and months of the store learn of
-	// it as soon as they can be reached; windows do not.
-	Charge(q *Query)
+	// it as soon as they can be reached; windows do not. ErrFull: it could not be noted.
+	Charge(q *Query) error
 	// Known is what all gateways together have used of a check's day or month as far as this one
-	// knows: by the store's last word, or by what a checkpoint held; and what itself has admitted of
-	// it, Charge included. heard tells whether the store had a word in it.
-	Known(c *Check) (total, own int64, heard bool)
+	// knows, by the store's last word or by a checkpoint; and what Charge noted since.
+	Known(c *Check) (total, since int64)
 }
 
 // Failover is the Limiter of a gateway in a fleet: a shared store decides, and while it is lost this
@@ -35,22 +36,27 @@ type Shared interface {
 //
 // Make it with NewFailover; it is safe for concurrent use.
 type Failover struct {
-	shared  Shared
-	roster  *Roster
-	log     *slog.Logger
-	breaker *breaker
-	local   *Local // what was admitted by shares
+	shared Shared
+	roster *Roster
+	log    *slog.Logger
+	parts  [storeParts]storePart
 
-	lost   atomic.Int64 // when a share first decided since the store last did, in µs of wall time; 0: it does
-	opened atomic.Int64 // when the breaker opened, likewise; 0: it is closed
-	failed atomic.Pointer[string]
-	asks   sync.Pool // of *shareAsk
+	sharing sync.Mutex // held while a share decides
+	local   *Local     // windows of what was admitted by shares
+	ask     shareAsk
 
 	stop    context.CancelFunc
 	stopped context.Context
 	probes  sync.WaitGroup
 	mu      sync.Mutex // guards closed together with probes
 	closed  bool
+}
+
+// storePart is what is known of a part of the store.
+type storePart struct {
+	breaker *breaker
+	opened  atomic.Int64           // when the breaker opened, in µs of wall time; 0: it is closed
+	failed  atomic.Pointer[string] // the tag that got no answer last
 }
 
 var _ Limiter = (*Failover)(nil)
@@ -68,8 +74,10 @@ func NewFailover(o FailoverOptions) *Failover {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	f := &Failover{shared: o.Shared, roster: o.Roster, log: o.Log, breaker: newBreaker(), local: NewLocal(LocalOptions{Now: o.Now})}
-	f.asks.New = func() any { return new(shareAsk) }
+	f := &Failover{shared: o.Shared, roster: o.Roster, log: o.Log, local: NewLocal(LocalOptions{Now: o.Now})}
+	for i := range f.parts {
+		f.parts[i].breaker = newBreaker()
+	}
 	f.stopped, f.stop = context.WithCancel(context.Background())
 	return f
 }
@@ -88,17 +96,21 @@ func (f *Failover) Peek(ctx context.Context, q *Query, a *Answer) error {
 func (f *Failover) answer(ctx context.Context, q *Query, a *Answer, spend bool) error {
 	a.ByShare = false
 	err := error(ErrUnavailable)
-	if !f.breaker.isOpen.Load() {
+	if part := &f.parts[f.shared.Part(q.Tag)]; !part.breaker.isOpen.Load() {
 		if spend {
 			err = f.shared.Decide(ctx, q, a)
 		} else {
 			err = f.shared.Peek(ctx, q, a)
 		}
-		if !errors.Is(err, ErrUnavailable) {
-			f.worked()
+		switch {
+		case err == nil, errors.Is(err, ErrPeriodOver):
+			part.breaker.note(true)
 			return err
+		case !errors.Is(err, ErrUnavailable):
+			return err
+		case !notAsked(err):
+			f.failedOn(part, q.Tag, err)
 		}
-		f.failedOn(q.Tag, err)
 	}
 	if q.NoShare {
 		a.Allowed, a.States = false, a.States[:0]
@@ -107,28 +119,20 @@ func (f *Failover) answer(ctx context.Context, q *Query, a *Answer, spend bool) 
 	return f.byShare(ctx, q, a, spend)
 }
 
-// worked notes that the store answered.
-func (f *Failover) worked() {
-	f.breaker.note(true)
-	if f.lost.Load() != 0 && !f.breaker.isOpen.Load() {
-		f.lost.Store(0)
-	}
-}
-
-// failedOn notes that the store did not answer about a tag.
-func (f *Failover) failedOn(tag string, err error) {
-	f.failed.Store(&tag)
-	if !f.breaker.note(false) {
+// failedOn notes that a part of the store did not answer about a tag.
+func (f *Failover) failedOn(part *storePart, tag string, err error) {
+	part.failed.Store(&tag)
+	if !part.breaker.note(false) {
 		return
 	}
-	f.opened.Store(time.Now().UnixMicro())
+	part.opened.Store(time.Now().UnixMicro())
 	f.log.Error("the shared limiter does not answer; limits are decided by on_loss until it does", "error", err)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.closed {
 		return
 	}
-	f.probes.Go(f.probe)
+	f.probes.Go(func() { f.probe(part) })
 }
 
 // Times of a probe while the breaker is open.
@@ -138,9 +142,8 @@ const (
 	probeBudget = 100 * time.Millisecond
 )
 
-// probe waits until the store answers again. It asks about the tag that got no answer last: in a
-// cluster the others may be well.
-func (f *Failover) probe() {
+// probe waits until a part of the store answers again, about the tag that got no answer last.
+func (f *Failover) probe(part *storePart) {
 	begun := time.Now()
 	q := &Query{Cost: 1, Checks: []Check{{
 		Counter: Counter{Level: Route, Subject: f.roster.Self(), Route: "probe"}, Limit: Limit{N: 1, Window: MinWindow},
@@ -152,27 +155,32 @@ func (f *Failover) probe() {
 			return
 		case <-time.After(probeEvery - probeJitter + rand.N(2*probeJitter)):
 		}
-		q.Tag = *f.failed.Load()
+		q.Tag = *part.failed.Load()
 		ctx, cancel := context.WithTimeout(f.stopped, probeBudget)
 		err := f.shared.Decide(ctx, q, &a)
 		cancel()
 		if err == nil {
-			f.breaker.close()
-			f.lost.Store(0)
-			f.opened.Store(0)
+			part.breaker.close()
+			part.opened.Store(0)
 			f.log.Info("the shared limiter answers again", "after", time.Since(begun).Round(time.Millisecond))
 			return
 		}
 	}
 }
 
-// Lost tells since when the store is taken for lost and not asked any more; zero while it is asked.
+// Lost tells since when the store, or some part of it, is taken for lost and not asked any more; zero
+// while all of it is asked.
 func (f *Failover) Lost() time.Time {
-	since := f.opened.Load()
-	if since == 0 {
+	first := int64(0)
+	for i := range f.parts {
+		if since := f.parts[i].opened.Load(); since != 0 && (first == 0 || since < first) {
+			first = since
+		}
+	}
+	if first == 0 {
 		return time.Time{}
 	}
-	return time.UnixMicro(since)
+	return time.UnixMicro(first)
 }
 
 // Backend names the limiter in metrics.

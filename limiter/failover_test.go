@@ -21,29 +21,48 @@ type outage struct {
 	mu      sync.Mutex
 	charged int64 // units
 	known   int64 // of every day and month
+	since   int64
+	broken  func(tag string) bool // nil: by lost
 }
 
 const patience = 15 * time.Millisecond
 
 func (o *outage) Decide(ctx context.Context, q *limiter.Query, a *limiter.Answer) error {
 	o.asked.Add(1)
-	if o.lost.Load() {
+	if o.lost.Load() || o.broken != nil && o.broken(q.Tag) {
 		time.Sleep(patience)
 		return limiter.ErrUnavailable
 	}
 	return o.Local.Decide(ctx, q, a)
 }
 
-func (o *outage) Charge(q *limiter.Query) {
+// Part implements limiter.Shared: tags that begin with one digit are in that part.
+func (o *outage) Part(tag string) int {
+	if tag == "" || tag[0] < '0' || tag[0] > '9' {
+		return 0
+	}
+	return int(tag[0] - '0')
+}
+
+func (o *outage) Charge(q *limiter.Query) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.charged += q.Cost
+	o.since += q.Cost
+	return nil
 }
 
-func (o *outage) Known(*limiter.Check) (total, own int64, heard bool) {
+func (o *outage) Known(*limiter.Check) (total, since int64) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.known, 0, true
+	return o.known, o.since
+}
+
+// hear is the store's word about days and months.
+func (o *outage) hear(known int64) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.known, o.since = known, 0
 }
 
 // together makes rosters of gateways that know each other and renew as long as the test runs.
@@ -53,10 +72,12 @@ func together(t *testing.T, names ...string) []*limiter.Roster {
 	for _, name := range names {
 		all = append(all, limiter.NewRoster(name, true))
 	}
+	ahead := time.Duration(0) // as long as a newcomer waits
 	for range 4 {
 		for _, r := range all {
-			r.Beat(l.now, l.beat(r.Self(), r.Reckoned()))
+			r.By(func() time.Time { return time.Now().Add(ahead) }).Beat(l.now, l.beat(r.Self(), r.Reckoned()))
 		}
+		ahead += limiter.Lease / 2
 	}
 	return all
 }
@@ -124,6 +145,41 @@ func TestFailover(t *testing.T) {
 	})
 }
 
+// TestFailoverPart: of a store whose parts are lost apart, the others go on deciding, and what the lost
+// one's day has left is dealt out once, however often the others answer in between.
+func TestFailoverPart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &outage{Local: limiter.NewLocal(limiter.LocalOptions{})}
+		store.broken = func(tag string) bool { return tag == "1" }
+		f := failover(t, store, together(t, "a")[0])
+		day := on(t, "lost", "5/day")
+		day.Span = limiter.NewCalendar(limiter.Day, nil).At(time.Now())
+		well := on(t, "well", "1000/s")
+		admitted, waited := 0, 0
+		for i := range 100 {
+			var a limiter.Answer
+			must(t, f.Decide(t.Context(), &limiter.Query{Tag: "2", Cost: 1, Checks: []limiter.Check{well}}, &a))
+			if !a.Allowed || a.ByShare {
+				t.Fatalf("call %d of the part that is well: got %+v", i, a)
+			}
+			began := time.Now()
+			must(t, f.Decide(t.Context(), &limiter.Query{Tag: "1", Cost: 1, Checks: []limiter.Check{day}}, &a))
+			if a.Allowed {
+				admitted++
+			}
+			if time.Since(began) > 0 {
+				waited++
+			}
+		}
+		if admitted != 5 || waited != 5 {
+			t.Errorf("of the lost part %d were admitted of 5 a day, and %d calls waited, want 5", admitted, waited)
+		}
+		if f.Lost().IsZero() {
+			t.Error("the loss of a part is not told")
+		}
+	})
+}
+
 // TestFailoverNoShare: who wants no decision by shares is told that there is none.
 func TestFailoverNoShare(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -137,7 +193,7 @@ func TestFailoverNoShare(t *testing.T) {
 				t.Errorf("got %+v, %v; want ErrUnavailable", a, err)
 			}
 		}
-		newcomer := failover(t, store, limiter.NewRoster("b", true))
+		newcomer := failover(t, store, limiter.NewRoster("b", false))
 		q.NoShare = false
 		if err := newcomer.Decide(t.Context(), q, &a); !errors.Is(err, limiter.ErrUnavailable) {
 			t.Errorf("without a share: got %+v, %v; want ErrUnavailable", a, err)
@@ -178,9 +234,7 @@ func TestFailoverStates(t *testing.T) {
 		store.lost.Store(false)
 		time.Sleep(time.Second)
 		decide(t, f, 1, second)
-		store.mu.Lock()
-		store.known = 70
-		store.mu.Unlock()
+		store.hear(70)
 		store.lost.Store(true)
 		if got := decide(t, f, 10, day); !got.Allowed || got.States[0].Used != 100 {
 			t.Errorf("got %+v, want a third of the 30 that are left", got)

@@ -77,6 +77,7 @@ type Redis struct {
 	ledger  ledger
 
 	lost    atomic.Int64
+	repairs atomic.Int64 // of counts that were less in Redis than this node knew
 	calls   atomic.Int64
 	failing atomic.Bool // the last call failed
 
@@ -84,6 +85,8 @@ type Redis struct {
 	closing context.Context
 	close   context.CancelFunc
 	closed  chan struct{} // push has ended
+	seen    int64         // repairs up to the last push; push's alone
+	cursor  int           // the page at which the next look begins; push's alone
 }
 
 var (
@@ -123,7 +126,7 @@ func newRedis(o RedisOptions, script string) (*Redis, error) {
 	r := &Redis{
 		store: s, budget: o.Budget, log: o.Log, seed: maphash.MakeSeed(),
 		script: script, digest: redis.NewScript(script).Hash(), field: wireArg{bytes: []byte("n" + o.Node)},
-		lanes: map[*redis.Client]*lane{}, ledger: ledger{most: o.MaxCounters, owns: map[string]*own{}},
+		lanes: map[*redis.Client]*lane{}, ledger: ledger{most: o.MaxCounters, periods: map[Span]*pages{}},
 		repair: make(chan struct{}, 1), closed: make(chan struct{}),
 	}
 	r.waiters.New = func() any { return &waiter{wake: make(chan struct{}, 1)} }

@@ -238,12 +238,16 @@ func (r *Redis) send(l *lane) {
 	defer func() {
 		r.mu.Lock()
 		defer r.mu.Unlock()
+		freed := false
 		for _, b := range list {
-			r.settle(b)
+			freed = r.settle(b) || freed
 		}
 		clear(list)
 		l.taken = append(l.taken, list)
 		r.handOver(l)
+		if freed {
+			r.handOverOthers(l)
+		}
 	}()
 	if len(list) > 0 {
 		r.exchange(l, list, until)
@@ -290,10 +294,21 @@ func (r *Redis) wakeLater(l *lane, d time.Duration) {
 	})
 }
 
-// settle tells the waiters of b what came of it. Locked.
-func (r *Redis) settle(b *batch) {
+// handOverOthers wakes somebody on each lane whose calls may have waited for one on l. Locked.
+func (r *Redis) handOverOthers(l *lane) {
+	for _, other := range r.lanes {
+		if other != l && len(other.queue) > 0 && other.busy < pipelines {
+			other.busy++
+			r.handOver(other)
+		}
+	}
+}
+
+// settle tells the waiters of b what came of it, and whether calls may go now that had to wait for it.
+// Locked.
+func (r *Redis) settle(b *batch) (freed bool) {
 	v, err := b.outcome()
-	r.ledger.end(r, b, v, err)
+	freed = r.ledger.end(r, b, v, err)
 	if err == nil && v.over() {
 		err = &PeriodError{Now: time.UnixMicro(v.now())}
 	}
@@ -310,6 +325,7 @@ func (r *Redis) settle(b *batch) {
 		r.tell(w, err)
 	}
 	r.retire(b)
+	return freed
 }
 
 func isPeriod(err error) bool {

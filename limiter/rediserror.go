@@ -36,6 +36,9 @@ func MayHaveRun(err error) bool {
 	return errors.As(err, &e) && e.mayHaveRun
 }
 
+// notAsked tells of an error that the store had no part in it: so much waits here.
+func notAsked(err error) bool { return errors.Is(err, errTooLong) || errors.Is(err, errTooMany) }
+
 var (
 	errTooLong  = errors.New("waited too long for a connection")
 	errTooMany  = errors.New("too many requests wait for a connection")

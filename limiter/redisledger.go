@@ -21,8 +21,15 @@ import (
 // Everything in it is guarded by Redis.mu.
 type ledger struct {
 	most    int
-	owns    map[string]*own // by appendName: the checkpoint knows no tags
+	count   int
+	periods map[Span]*pages
 	changed []*own
+}
+
+// pages are those of one period, which are forgotten together.
+type pages struct {
+	byName map[string]*own // by appendName: the checkpoint knows no tags
+	list   []*own
 }
 
 // own is one counter's page. It counts on from where the units of a checkpoint ended.
@@ -32,8 +39,8 @@ type own struct {
 	tag    string // what its key was last seen under; empty when no call has touched it
 	tagged bool
 	held   int64 // of count.Used: charged by Charge before the field was learnt, not sent yet
-	total  int64 // what all nodes had used when Redis was last heard
-	heard  bool  // total is known
+	total  int64 // what all nodes had used when Redis was last heard, or at least by a checkpoint
+	since  int64 // charged by Charge, and not in total
 	sure   bool  // the field has been learnt
 	asking *batch
 	marked bool // in changed
@@ -41,17 +48,19 @@ type own struct {
 
 // book is an own count as a batch uses it.
 type book struct {
-	own  *own
-	sent int64
+	own   *own
+	sent  int64
+	since int64 // of sent
 }
 
-// open finds the pages of a new batch.
+// open finds the pages of a new batch. A page's tag is the newest one: a plan may have come to count per
+// owner, and what Redis holds under the old tag is nobody's any more.
 func (l *ledger) open(b *batch, q *Query) {
 	for i := range q.Checks {
 		var o *own
 		if c := &q.Checks[i]; c.Limit.Unit != Sliding {
 			o = l.page(c)
-			if o != nil && !o.tagged {
+			if o != nil && b.purpose != toRepair && (!o.tagged || o.tag != q.Tag) {
 				o.tag, o.tagged = q.Tag, true
 			}
 		}
@@ -63,11 +72,22 @@ func (l *ledger) open(b *batch, q *Query) {
 func (l *ledger) page(c *Check) *own {
 	var room [160]byte
 	name := appendName(room[:0], c)
-	o := l.owns[string(name)]
-	if o == nil && len(l.owns) < l.most {
-		o = &own{name: string(name), count: Count{Counter: c.Counter, Unit: c.Limit.Unit, Span: c.Span}}
-		l.owns[o.name] = o
+	p := l.periods[c.Span]
+	if p != nil {
+		if o := p.byName[string(name)]; o != nil {
+			return o
+		}
 	}
+	if l.count >= l.most {
+		return nil
+	}
+	if p == nil {
+		p = &pages{byName: map[string]*own{}}
+		l.periods[c.Span] = p
+	}
+	o := &own{name: string(name), count: Count{Counter: c.Counter, Unit: c.Limit.Unit, Span: c.Span}}
+	p.byName[o.name], p.list = o, append(p.list, o)
+	l.count++
 	return o
 }
 
@@ -98,13 +118,13 @@ func (l *ledger) begin(b *batch) {
 		if !k.own.sure {
 			k.own.asking = b
 		}
-		k.sent = k.own.count.Used - k.own.held
+		k.sent, k.since = k.own.count.Used-k.own.held, k.own.since-k.own.held
 		putNumber(b.packed[headSize+i*checkSize+ownAt:], k.sent)
 	}
 }
 
-// end books what b was granted.
-func (l *ledger) end(r *Redis, b *batch, v verdict, err error) {
+// end books what b was granted, and tells whether calls may go now that had to wait for it.
+func (l *ledger) end(r *Redis, b *batch, v verdict, err error) (freed bool) {
 	for i := range b.books {
 		k := &b.books[i]
 		o := k.own
@@ -112,7 +132,7 @@ func (l *ledger) end(r *Redis, b *batch, v verdict, err error) {
 			continue
 		}
 		if o.asking == b {
-			o.asking = nil
+			o.asking, freed = nil, true
 		}
 		if err != nil || v.over() {
 			continue
@@ -122,16 +142,21 @@ func (l *ledger) end(r *Redis, b *batch, v verdict, err error) {
 		if b.purpose == toDecide {
 			units = v.granted() * b.cost
 		}
-		o.total, o.heard = used+units, true
+		o.total = used + units
+		o.since -= k.since
 		switch {
 		case o.sure && repaired > 0 && k.sent > 0:
-			r.suspect()
+			r.repairs.Add(1)
+			if b.purpose != toRepair {
+				r.suspect()
+			}
 		case !o.sure:
 			o.sure, o.held = true, 0
 			units += field - units - k.sent
 		}
 		l.add(o, units)
 	}
+	return freed
 }
 
 func (l *ledger) add(o *own, units int64) {
@@ -147,9 +172,10 @@ func (l *ledger) add(o *own, units int64) {
 
 // forget drops the pages of periods that ended long before an instant of the store's clock, in µs.
 func (l *ledger) forget(now int64) {
-	for name, o := range l.owns {
-		if o.count.Span.End+calendarGrace <= now && o.asking == nil && !o.marked {
-			delete(l.owns, name)
+	for span, p := range l.periods {
+		if span.End+calendarGrace <= now {
+			delete(l.periods, span)
+			l.count -= len(p.list)
 		}
 	}
 }
@@ -161,6 +187,7 @@ func (r *Redis) Changed(to []Count) []Count {
 	defer r.mu.Unlock()
 	for _, o := range r.ledger.changed {
 		o.marked = false
+		o.count.Tag = o.tag
 		to = append(to, o.count)
 	}
 	clear(r.ledger.changed)
@@ -190,42 +217,51 @@ func (r *Redis) Restore(counts []Count) error {
 		}
 		o.count.Used = max(o.count.Used, n.Used)
 		o.total = max(o.total, n.Used) // at least
+		if n.Tag != "" {
+			o.tag, o.tagged = n.Tag, true
+		}
 	}
 	return nil
 }
 
-// Charge books what was admitted elsewhere, while Redis could not be asked: q's cost on each of its days
-// and months. The next call on each of them, or the next repair, brings it to Redis.
-func (r *Redis) Charge(q *Query) {
+// Charge implements Shared: it books q's cost on each of its days and months. The next call on each of
+// them, or the next repair, brings it to Redis.
+func (r *Redis) Charge(q *Query) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	for i := range q.Checks {
+		if c := &q.Checks[i]; c.Limit.Unit != Sliding && r.ledger.page(c) == nil {
+			return ErrFull
+		}
+	}
 	for i := range q.Checks {
 		c := &q.Checks[i]
 		if c.Limit.Unit == Sliding {
 			continue
 		}
 		o := r.ledger.page(c)
-		if o == nil {
-			continue
-		}
 		o.tag, o.tagged = q.Tag, true
 		if !o.sure {
 			o.held += q.Cost
 		}
+		o.since += q.Cost
 		r.ledger.add(o, q.Cost)
 	}
+	return nil
 }
 
-// Known returns what is known without asking Redis about a check of a day or month: what all nodes
-// together had used when Redis was last heard, or at least by the checkpoint, and what this node has
-// admitted, Charge included. ok is false if Redis was never heard about it.
-func (r *Redis) Known(c *Check) (total, own int64, ok bool) {
+// Known implements Shared.
+func (r *Redis) Known(c *Check) (total, since int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	var room [160]byte
-	o := r.ledger.owns[string(appendName(room[:0], c))]
-	if o == nil {
-		return 0, 0, false
+	p := r.ledger.periods[c.Span]
+	if p == nil {
+		return 0, 0
 	}
-	return o.total, o.count.Used, o.heard
+	var room [160]byte
+	o := p.byName[string(appendName(room[:0], c))]
+	if o == nil {
+		return 0, 0
+	}
+	return o.total, o.since
 }

@@ -112,9 +112,9 @@ func TestRedisLearns(t *testing.T) {
 
 	second := newRedis(t, limiter.RedisOptions{Addrs: []string{s.addr}, Node: "node"})
 	must(t, second.Restore(checkpoint))
-	second.Charge(&limiter.Query{Tag: "tag", Cost: 10, Checks: []limiter.Check{c}}) // while Redis was lost
-	if _, _, ok := second.Known(&c); ok {
-		t.Error("got a total before Redis was heard")
+	must(t, second.Charge(&limiter.Query{Tag: "tag", Cost: 10, Checks: []limiter.Check{c}})) // while Redis was lost
+	if total, since := second.Known(&c); total != 3 || since != 10 {
+		t.Errorf("before Redis was heard: got %d and %d since, want the checkpoint's 3 and 10", total, since)
 	}
 	var wg sync.WaitGroup
 	for i := range 20 { // many at once, of two costs, so that they cannot all share a call
@@ -131,8 +131,8 @@ func TestRedisLearns(t *testing.T) {
 	if got := used(t, second, c); got != want {
 		t.Errorf("got %d used, want %d", got, want)
 	}
-	if total, own, ok := second.Known(&c); total != want || own != want || !ok {
-		t.Errorf("got %d known and %d own, %v, want %d", total, own, ok, want)
+	if total, since := second.Known(&c); total != want || since != 0 {
+		t.Errorf("got %d known and %d since, want %d and nothing", total, since, want)
 	}
 	must(t, s.FlushAll(t.Context()).Err())
 	decide(t, second, 1, c)

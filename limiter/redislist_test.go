@@ -15,17 +15,23 @@ func TestRedisList(t *testing.T) {
 	names := []string{"a", "b", "c"}
 	var gateways []*limiter.Redis
 	var rosters []*limiter.Roster
+	ahead := time.Duration(0)
 	for _, name := range names {
 		r, err := limiter.NewRedis(limiter.RedisOptions{Addrs: []string{s.addr}, Node: name, Budget: time.Second})
 		must(t, err)
 		t.Cleanup(func() { must(t, r.Close()) })
-		gateways, rosters = append(gateways, r), append(rosters, limiter.NewRoster(name, true))
+		gateways, rosters = append(gateways, r), append(rosters, limiter.NewRoster(name, true).By(func() time.Time { return time.Now().Add(ahead) }))
 	}
 	beat := func(i int) {
 		t.Helper()
 		must(t, gateways[i].Beat(t.Context(), rosters[i]))
 	}
 	share := func(i int) int64 { return limiter.ShareOf(rosters[i], 10, 0, time.Now()) }
+	beat(0)
+	if share(0) != 0 {
+		t.Errorf("at once: got %d, want nothing until it is sure to be alone", share(0))
+	}
+	ahead += limiter.Lease
 	beat(0)
 	if share(0) != 10 || share(1) != 0 {
 		t.Errorf("one of them: got shares %d and %d of 10, want all and nothing", share(0), share(1))
@@ -34,6 +40,7 @@ func TestRedisList(t *testing.T) {
 		for i := range names {
 			beat(i)
 		}
+		ahead += limiter.Lease / 2
 	}
 	if sum := share(0) + share(1) + share(2); sum != 10 || share(0) < 3 || share(1) < 3 || share(2) < 3 {
 		t.Errorf("got shares %d, %d, %d, want 10 dealt out evenly", share(0), share(1), share(2))
@@ -42,6 +49,9 @@ func TestRedisList(t *testing.T) {
 	line, err := s.HGet(t.Context(), "postern:{nodes}", "c").Result()
 	must(t, err)
 	must(t, s.HSet(t.Context(), "postern:{nodes}", "c", "1"+line[16:]).Err()) // the time as it was long ago
+	ahead += 2 * limiter.Lease                                                // nor is it reckoned with any more
+	beat(0)
+	beat(1)
 	beat(0)
 	if share(0) != 5 {
 		t.Errorf("got %d, want a half of 10 without the third", share(0))

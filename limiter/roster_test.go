@@ -22,6 +22,8 @@ type line struct {
 	lost bool
 }
 
+func (l *list) clock() time.Time { return l.now }
+
 // beat writes a gateway's line and reads all of them.
 func (l *list) beat(self string, reckoned []string) []limiter.Peer {
 	alive := func(id string) bool {
@@ -66,7 +68,7 @@ func TestSharesSumToN(t *testing.T) {
 			l.now = l.now.Add(time.Duration(r.IntN(700)) * time.Millisecond)
 			switch n := r.IntN(20); {
 			case n == 0 && len(all) < 5:
-				all = append(all, limiter.NewRoster(fmt.Sprint("node ", len(all)), false))
+				all = append(all, limiter.NewRoster(fmt.Sprint("node ", len(all)), false).By(l.clock))
 			case n == 1 && len(all) > 0: // long enough to be given up, or nearly
 				silent[r.IntN(len(all))] = l.now.Add(time.Duration(r.IntN(20)) * time.Second)
 			case n < 10 && len(all) > 0:
@@ -106,13 +108,53 @@ func TestSharesSumToN(t *testing.T) {
 	}
 }
 
+// TestSharesOfALostList: a list in the store itself may begin anew at any time, also twice in a row, while
+// gateways come.
+func TestSharesOfALostList(t *testing.T) {
+	full, dealt := 0, 0
+	for round := range 200 {
+		r := rand.New(rand.NewPCG(uint64(round), 8))
+		l := &list{now: time.Unix(1_800_000_000, 0), lines: map[string]line{}}
+		var all []*limiter.Roster
+		for i := range 600 {
+			l.now = l.now.Add(time.Duration(r.IntN(300)) * time.Millisecond)
+			switch n := r.IntN(100); {
+			case n < 2 && len(all) < 5:
+				all = append(all, limiter.NewRoster(fmt.Sprint("node ", len(all)), true).By(l.clock))
+			case n < 4:
+				clear(l.lines)
+			case len(all) > 0: // by turns, so that none is silent for long
+				g := all[i%len(all)]
+				g.Beat(l.now, l.beat(g.Self(), g.Reckoned()))
+			}
+			for _, n := range []int64{1, 2, 3, 7, 100} {
+				turn, sum := r.Uint64(), int64(0)
+				for _, g := range all {
+					sum += limiter.ShareOf(g, n, turn, l.now)
+				}
+				if sum > n {
+					t.Fatalf("round %d: %d gateways have %d of %d", round, len(all), sum, n)
+				}
+				dealt++
+				if sum == n {
+					full++
+				}
+			}
+		}
+	}
+	t.Logf("%d of %d limits were dealt out in full", full, dealt)
+	if full < dealt/10 {
+		t.Error("the histories prove little")
+	}
+}
+
 // TestShares: those who agree deal everything out, each unit to somebody, in turns.
 func TestShares(t *testing.T) {
 	names := []string{"a", "b", "c"}
 	l := &list{now: time.Now(), lines: map[string]line{}}
 	var all []*limiter.Roster
 	for _, name := range names {
-		all = append(all, limiter.NewRoster(name, false))
+		all = append(all, limiter.NewRoster(name, false).By(l.clock))
 	}
 	beat := func(g *limiter.Roster) { g.Beat(l.now, l.beat(g.Self(), g.Reckoned())) }
 	share := func(g *limiter.Roster, n int64, turn uint64) int64 { return limiter.ShareOf(g, n, turn, l.now) }
@@ -165,10 +207,11 @@ func TestShares(t *testing.T) {
 // TestShareForever: where the list is lost with the store nobody can renew, and all keep what they had.
 func TestShareForever(t *testing.T) {
 	l := &list{now: time.Now(), lines: map[string]line{}}
-	a, b := limiter.NewRoster("a", true), limiter.NewRoster("b", true)
-	for range 3 {
+	a, b := limiter.NewRoster("a", true).By(l.clock), limiter.NewRoster("b", true).By(l.clock)
+	for range 4 {
 		a.Beat(l.now, l.beat("a", a.Reckoned()))
 		b.Beat(l.now, l.beat("b", b.Reckoned()))
+		l.now = l.now.Add(limiter.Lease / 2)
 	}
 	l.now = l.now.Add(24 * time.Hour)
 	if got := limiter.ShareOf(a, 10, 0, l.now) + limiter.ShareOf(b, 10, 0, l.now); got != 10 {
