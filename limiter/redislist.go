@@ -3,9 +3,9 @@ package limiter
 import (
 	"context"
 	_ "embed"
+	"errors"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -16,21 +16,44 @@ var listScript string
 // listKey is the list of gateways of a fleet that has no database: a hash of a line for each.
 const listKey = "postern:{nodes}"
 
+// ErrNodeTaken says that another gateway runs under this one's id, or did until a moment ago.
+var ErrNodeTaken = errors.New("another gateway runs under this node id")
+
 // Beat renews this gateway's line in the list that Redis keeps for fleets without a database, and has
-// the roster take in what it says. Times are the store's. To do it again does no harm.
+// the roster take in what it says. Times are the store's. To do it again does no harm. ErrNodeTaken: the
+// line is another gateway's; one that was killed holds it for Lease.
 func (r *Redis) Beat(ctx context.Context, roster *Roster) error {
-	begun := time.Now()
-	client, err := r.store.client(ctx, listKey)
+	begun := roster.now()
+	reply, err := r.list(ctx, roster, "beat")
 	if err != nil {
-		return fmt.Errorf("renew in the list of gateways: %w", unavailable(err, false))
-	}
-	reply, err := redis.NewScript(listScript).Run(ctx, client, []string{listKey}, roster.Self(),
-		Lease.Microseconds(), strings.Join(roster.Reckoned(), "\n")).StringSlice()
-	if err != nil {
-		return fmt.Errorf("renew in the list of gateways: %w", unavailable(err, true))
+		return fmt.Errorf("renew in the list of gateways: %w", err)
 	}
 	roster.Beat(begun, peersOf(reply))
 	return nil
+}
+
+// Leave takes this gateway's line out of the list, for when it admits nothing any more.
+func (r *Redis) Leave(ctx context.Context, roster *Roster) error {
+	if _, err := r.list(ctx, roster, "leave"); err != nil {
+		return fmt.Errorf("leave the list of gateways: %w", err)
+	}
+	return nil
+}
+
+func (r *Redis) list(ctx context.Context, roster *Roster, what string) ([]string, error) {
+	client, err := r.store.client(ctx, listKey)
+	if err != nil {
+		return nil, unavailable(err, false)
+	}
+	reply, err := redis.NewScript(listScript).Run(ctx, client, []string{listKey}, roster.self, roster.boot, what,
+		Lease.Microseconds(), strings.Join(roster.Reckoned(), "\n")).StringSlice()
+	switch {
+	case err != nil && strings.HasPrefix(err.Error(), "TAKEN"):
+		return nil, fmt.Errorf("%w: %s", ErrNodeTaken, roster.self)
+	case err != nil:
+		return nil, unavailable(err, true)
+	}
+	return reply, nil
 }
 
 // peersOf reads the script's reply: an id and what its gateway reckons with, for each.

@@ -3,6 +3,7 @@
 package limiter_test
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -63,6 +64,16 @@ func TestRedisList(t *testing.T) {
 	beat(2)
 	if share(2) != 0 {
 		t.Errorf("the third is back: got %d, want 0 until the others make room", share(2))
+	}
+	// A copy of the first's folder, say, which runs beside it.
+	twin := limiter.NewRoster("a", true)
+	if err := gateways[0].Beat(t.Context(), twin); !errors.Is(err, limiter.ErrNodeTaken) {
+		t.Errorf("another run of the same id: got %v, want ErrNodeTaken", err)
+	}
+	must(t, gateways[0].Leave(t.Context(), rosters[0]))
+	must(t, gateways[0].Beat(t.Context(), twin))
+	if err := gateways[0].Leave(t.Context(), rosters[0]); !errors.Is(err, limiter.ErrNodeTaken) {
+		t.Errorf("whose line is another's: got %v, want ErrNodeTaken", err)
 	}
 	if ttl := s.PTTL(t.Context(), "postern:{nodes}").Val(); ttl <= 0 || ttl > 2*limiter.Lease {
 		t.Errorf("the list lives for %v", ttl)

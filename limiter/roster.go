@@ -1,6 +1,7 @@
 package limiter
 
 import (
+	"crypto/rand"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -25,6 +26,7 @@ import (
 // It is safe for concurrent use.
 type Roster struct {
 	self    string
+	boot    string // of this run: two gateways under one id are told apart by it
 	forever bool
 	now     func() time.Time
 
@@ -44,7 +46,7 @@ type lastLine struct {
 // NewRoster makes the roster of a gateway that has no share yet. forever is for a list that is kept in
 // the store itself: when that is lost nobody can renew, and each keeps the share it had.
 func NewRoster(self string, forever bool) *Roster {
-	r := &Roster{self: self, forever: forever, now: time.Now, alive: map[string]lastLine{}}
+	r := &Roster{self: self, boot: rand.Text(), forever: forever, now: time.Now, alive: map[string]lastLine{}}
 	r.standing.Store(&standing{})
 	return r
 }

@@ -52,7 +52,7 @@ func (p *program) openLimiter(ctx context.Context, metrics prometheus.Registerer
 		Name: "postern_limiter_lost_units_total",
 		Help: "Units that Redis may have charged without a request having been admitted, because its answer was lost.",
 	}, func() float64 { return float64(r.Lost()) }))
-	p.shares = newShares(p.install, r, string(node), p.log)
+	p.shares = newShares(p.install, p.cfg.Store.Shared(), r, string(node), p.log)
 	metrics.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "postern_limiter_sharing_gateways",
 		Help: "Gateways that deal the limits out among them while Redis is lost; 0 while one comes or goes, or this one has no share.",

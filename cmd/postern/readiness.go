@@ -11,6 +11,9 @@ func (p *program) Ready() error {
 	if !p.loaded.Load() {
 		return errors.New("the keys are being loaded")
 	}
+	if p.shares.wait() {
+		return errors.New("the other gateways are making room for this one's share of the limits")
+	}
 	return p.gateway.Ready()
 }
 

@@ -24,8 +24,8 @@ var _ keys.CheckpointStore = (*Store)(nil)
 
 var (
 	saveCount = upsert{
-		`INSERT INTO counts (subject, level, route, unit, starts_at, ends_at, used) VALUES `, "(?, ?, ?, ?, ?, ?, ?)",
-		` ON CONFLICT (subject, level, route, unit, starts_at) DO UPDATE SET used = excluded.used, ends_at = excluded.ends_at
+		`INSERT INTO counts (subject, level, route, unit, starts_at, ends_at, used, tag) VALUES `, "(?, ?, ?, ?, ?, ?, ?, ?)",
+		` ON CONFLICT (subject, level, route, unit, starts_at) DO UPDATE SET used = excluded.used, ends_at = excluded.ends_at, tag = excluded.tag
 		WHERE counts.used < excluded.used`,
 	}
 	saveLastUse = upsert{
@@ -54,7 +54,7 @@ func (s *Store) SaveCheckpoint(ctx context.Context, c keys.Checkpoint) error {
 	for counts := range slices.Chunk(sortedCounts(c.Counts), checkpointChunk) {
 		err := s.aside(ctx, saveCount, len(counts), func(i int) []any {
 			n := &counts[i]
-			return []any{n.Counter.Subject, n.Counter.Level.String(), n.Counter.Route, unitName(n.Unit), n.Span.Start, n.Span.End, n.Used}
+			return []any{n.Counter.Subject, n.Counter.Level.String(), n.Counter.Route, unitName(n.Unit), n.Span.Start, n.Span.End, n.Used, n.Tag}
 		})
 		if err != nil {
 			return s.fail(ctx, doing, err)
@@ -155,7 +155,7 @@ type countKey struct {
 // someCounts visits counts after those of last, and returns how many there were.
 func (s *Store) someCounts(ctx context.Context, endAfter time.Time, last *countKey, visit func([]limiter.Count) error) (n int, err error) {
 	const doing = "read counts"
-	query := s.dialect.placeholders(`SELECT subject, level, route, unit, starts_at, ends_at, used FROM counts
+	query := s.dialect.placeholders(`SELECT subject, level, route, unit, starts_at, ends_at, used, tag FROM counts
 		WHERE ends_at > ? AND (subject, level, route, unit, starts_at) > (?, ?, ?, ?, ?)
 		ORDER BY subject, level, route, unit, starts_at LIMIT ` + strconv.Itoa(readChunk))
 	rows, err := s.read.DB.QueryContext(ctx, query, micros(endAfter), last.subject, last.level, last.route, last.unit, last.start)
@@ -188,7 +188,7 @@ func (s *Store) someCounts(ctx context.Context, endAfter time.Time, last *countK
 
 func scanCount(rows *sql.Rows, last *countKey) (limiter.Count, error) {
 	var n limiter.Count
-	if err := rows.Scan(&last.subject, &last.level, &last.route, &last.unit, &last.start, &n.Span.End, &n.Used); err != nil {
+	if err := rows.Scan(&last.subject, &last.level, &last.route, &last.unit, &last.start, &n.Span.End, &n.Used, &n.Tag); err != nil {
 		return n, err
 	}
 	level, unit := last.level, last.unit

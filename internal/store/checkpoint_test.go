@@ -26,7 +26,7 @@ func keeper(t *testing.T, s keys.Store) keys.CheckpointStore {
 func count(subject string, start time.Time, used int64) limiter.Count {
 	return limiter.Count{
 		Counter: limiter.Counter{Level: limiter.Route, Subject: subject, Route: "orders"}, Unit: limiter.Day,
-		Span: limiter.Span{Start: start.UnixMicro(), End: start.Add(24 * time.Hour).UnixMicro()}, Used: used,
+		Span: limiter.Span{Start: start.UnixMicro(), End: start.Add(24 * time.Hour).UnixMicro()}, Used: used, Tag: "tag of " + subject,
 	}
 }
 

@@ -33,3 +33,6 @@ CREATE TABLE shares (
     lost       BIGINT NOT NULL  -- 1: it reckoned with others too, who were gone
 );
 INSERT INTO shares (node, renewed_at, reckoned, lost) VALUES ('', 0, '', 0);
+
+-- What a counter's key in Redis is tagged with, so that a count can be brought back there; '': not known.
+ALTER TABLE counts ADD COLUMN tag TEXT NOT NULL DEFAULT '';
