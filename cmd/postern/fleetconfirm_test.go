@@ -57,11 +57,11 @@ func TestFleetConfirmation(t *testing.T) {
 	} {
 		t.Run(fault.name, func(t *testing.T) {
 			f := f.in(t)
-			made := f.makeKeys(sized(6, 30))
+			made := f.makeKeys(sized(3, 30))
 			last := len(made) - 1
 			fault.begin(f)
 			for k := range last {
-				c, status, err := f.revoke(f.nodes[k%2*2], made[k].ID, 100*time.Millisecond)
+				c, status, err := f.revoke(f.nodes[k%2*2], made[k].ID, time.Second)
 				if err != nil || c.Confirmed || status != http.StatusAccepted || len(c.Nodes) != 3 {
 					t.Fatalf("revoke %s: %d %+v, %v", made[k].ID, status, c, err)
 				}
