@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -27,8 +28,8 @@ transaction: keys, people, tokens, sessions, certificates, what days and months 
 audit trail as it is. Then what was written is compared with what was read, row by row, and the audit
 chains are verified where they are now. The old database is left as it is.
 
---to is env:NAME, an environment variable that holds postgres://USER:PASSWORD@HOST/DATABASE, or such an
-address itself, which other users of this machine may see; or, for the way back, sqlite:NAME, a file in
+--to is env:NAME or file:PATH, an environment variable or a file that holds
+postgres://USER:PASSWORD@HOST/DATABASE, or such an address itself, which other users of this machine may see; or, for the way back, sqlite:NAME, a file in
 data_dir. The pepper and the keyset stay what they are.
 
 No gateway may run meanwhile.`,
@@ -43,7 +44,7 @@ No gateway may run meanwhile.`,
 			return copyStore(cmd.Context(), g, cfg, to)
 		},
 	}
-	c.Flags().StringVar(&to, "to", "", "`STORE` to copy into: env:NAME or postgres://… for PostgreSQL, or sqlite:NAME")
+	c.Flags().StringVar(&to, "to", "", "`STORE` to copy into: env:NAME, file:PATH or postgres://… for PostgreSQL, or sqlite:NAME")
 	return c
 }
 
@@ -185,12 +186,18 @@ func findCopyTarget(g *globals, cfg *config.Config, to string) (copyTarget, erro
 			return t, usageError("--to: %v", err)
 		}
 		return copyTarget{address: to}, nil
-	case kind != "env" && kind != "sqlite":
-		return t, usageError("--to is not a store: write env:NAME, postgres://… or sqlite:NAME")
+	case kind != "env" && kind != "file" && kind != "sqlite":
+		return t, usageError("--to is not a store: write env:NAME, file:PATH, postgres://… or sqlite:NAME")
 	}
 	parsed, err := config.ParseStore(to, string(cfg.DataDir))
 	if err != nil {
 		return t, usageError("--to: %v", err)
+	}
+	if kind == "file" { // where the process runs and where the configuration lies are two folders
+		if name, err = filepath.Abs(name); err != nil {
+			return t, usageError("--to: %v", err)
+		}
+		parsed.Postgres.File, to = name, "file:"+name
 	}
 	if parsed == cfg.Store {
 		return t, usageError("--to is what store says already")
@@ -198,12 +205,12 @@ func findCopyTarget(g *globals, cfg *config.Config, to string) (copyTarget, erro
 	if t.address, err = parsed.Address(g.env); err != nil {
 		return t, usageError("--to: %v", err)
 	}
-	if kind == "env" && !strings.HasPrefix(t.address, "postgres://") && !strings.HasPrefix(t.address, "postgresql://") {
-		return t, usageError("--to: environment variable %s does not hold an address such as postgres://USER:PASSWORD@HOST/DATABASE", name)
+	if kind != "sqlite" && !strings.HasPrefix(t.address, "postgres://") && !strings.HasPrefix(t.address, "postgresql://") {
+		return t, usageError("--to: %s does not hold an address such as postgres://USER:PASSWORD@HOST/DATABASE", to)
 	}
-	if kind == "env" {
+	if kind != "sqlite" {
 		if err := store.CheckAddress(t.address); err != nil {
-			return t, usageError("--to: environment variable %s: %v", name, err)
+			return t, usageError("--to: %s: %v", to, err)
 		}
 	}
 	t.setting = to
