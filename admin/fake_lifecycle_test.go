@@ -36,7 +36,7 @@ func (f *fakeRegistry) change(a keys.Actor, id keys.CredentialID, ifVersion []in
 func (f *fakeRegistry) turn(a keys.Actor, id keys.CredentialID, reason string, ifVersion []int64, from, to keys.Status) (keys.Credential, error) {
 	return f.change(a, id, ifVersion, func(c *keys.Credential) error {
 		if c.Status != from {
-			return &keys.Refusal{Code: keys.InvalidState, Detail: "The key is " + string(c.Status) + "."}
+			return &keys.Refusal{Code: keys.InvalidState, Detail: "The key is " + string(c.Status) + ".", State: c.Status, Version: c.Version}
 		}
 		f.reason, c.Status = reason, to
 		return nil

@@ -14,8 +14,5 @@ func (s *server) suspendKey(ctx context.Context, a keys.Actor, in *denyKeyInput)
 		return nil, err
 	}
 	c, err := s.Registry.Suspend(ctx, a, keys.CredentialID(in.ID), in.reason(), versionsOf(in.IfMatch)...)
-	if err != nil {
-		return nil, err
-	}
-	return s.denied(ctx, c, most), nil
+	return s.denied(ctx, in, most, c, keys.Suspended, err)
 }

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"time"
 
@@ -16,7 +17,8 @@ const (
 
 // waitDoc is what operations that can wait say of it.
 const waitDoc = " With wait=fleet it answers 200 when the change is in effect on every gateway that could still admit the key, " +
-	"and 202 when that was not known by the timeout; the change is made either way. Look at GET /v1/nodes, or wait again with another call."
+	"and 202 when that was not known by the timeout; the change is made either way. Look at GET /v1/nodes, or wait again with another such call: " +
+	"with wait=fleet a key that is in that state already is waited for too, and nothing is changed or recorded again."
 
 // FleetWait is how a call asks to wait: the part that inputs share, exported for it to be seen in them.
 type FleetWait struct {
@@ -66,18 +68,26 @@ func (in *FleetWait) most() (time.Duration, error) {
 	return most, nil
 }
 
-// denied answers a call that denied the key, once the fleet has it where that was asked for.
-func (s *server) denied(ctx context.Context, c keys.Credential, most time.Duration) *deniedOutput {
+// denied answers a call that denied the key, or was refused, once the fleet has it where that was asked
+// for. Who waits is content with a key that is in the state already: that is how to wait again.
+func (s *server) denied(ctx context.Context, in *denyKeyInput, most time.Duration, c keys.Credential, state keys.Status, err error) (*deniedOutput, error) {
+	var no *keys.Refusal
+	if most > 0 && errors.As(err, &no) && no.Code == keys.InvalidState && no.State == state {
+		c.Version, err = no.Version, nil
+	}
+	if err != nil {
+		return nil, err
+	}
 	out := &deniedOutput{Status: http.StatusOK, ETag: etag(c.Version)}
 	if most == 0 {
 		key := s.makeKey(c)
 		out.Body.One = &key
-		return out
+		return out, nil
 	}
 	confirmed := s.confirm(ctx, most)
-	confirmed.Key = string(c.ID)
+	confirmed.Key = in.ID
 	out.Status, out.Body.Other = statusOf(confirmed.Confirmed), &confirmed
-	return out
+	return out, nil
 }
 
 // statusOf is 202 while others may not have the change.

@@ -139,3 +139,27 @@ func wantStatus(t *testing.T, r reply, status int) {
 		t.Fatalf("got %d %s, want %d", r.status, r.body, status)
 	}
 }
+
+// TestWaitsAgain: after a 202 the same call waits again, and changes nothing.
+func TestWaitsAgain(t *testing.T) {
+	s, f := fleeted(t)
+	for act, other := range map[string]string{"suspend": "revoke", "revoke": "suspend"} {
+		made := s.do("POST", "/v1/keys", `{"name":"k"}`)
+		wantStatus(t, made, 201)
+		path := "/v1/keys/" + made.object["id"].(string) + "/"
+		f.answer.Confirmed = false
+		wantStatus(t, s.do("POST", path+act+"?wait=fleet", ""), 202)
+		version := s.do("GET", strings.TrimSuffix(path, "/"), "").header.Get("ETag")
+		wantStatus(t, s.do("POST", path+act+"?wait=fleet", ""), 202)
+		f.answer.Confirmed = true
+		r := s.do("POST", path+act+"?wait=fleet&timeout=1s", `{"reason":"x"}`)
+		if r.status != 200 || r.object["confirmed"] != true || r.header.Get("ETag") != version || f.most != time.Second {
+			t.Errorf("%s again: got %d %s, ETag %s, want %s", act, r.status, r.body, r.header.Get("ETag"), version)
+		}
+		wantProblem(t, s.do("POST", path+act, ""), 409, "invalid_state")
+		wantProblem(t, s.do("POST", path+act+"?wait=fleet", "", "If-Match", `"99"`), 412, "version_conflict")
+		if act == "revoke" { // it is not suspended, so there is nothing to wait for
+			wantProblem(t, s.do("POST", path+other+"?wait=fleet", ""), 409, "invalid_state")
+		}
+	}
+}

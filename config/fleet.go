@@ -42,7 +42,11 @@ func (d *decoder) checkFleet(c *Config) {
 		return
 	}
 	if at := (path{"limiter", "backend"}); c.Limiter.Backend.Local() {
-		d.warn(d.place(at), at, "each gateway that shares the store counts by itself, so that together they admit every limit once for each gateway",
+		where := d.place(at)
+		if !d.written(at...) {
+			where = d.place(path{"store"}) // what makes the default a mistake
+		}
+		d.warn(where, at, "each gateway that shares the store counts by itself, so that together they admit every limit once for each gateway",
 			"name a Redis, or run a single gateway")
 	}
 	if at := (path{"max_stale"}); c.MaxStale < leastStale {

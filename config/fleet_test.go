@@ -57,7 +57,7 @@ func TestFleetWarnings(t *testing.T) {
 		{"one gateway with certificates that counts in Redis", redis + domains, nil},
 		{"one gateway that trusts its database briefly", "max_stale: 1s\n", nil},
 		{"one gateway from a file", "store: none\n" + domains, nil},
-		{"a shared store, limits apart", postgres, []string{"w.yaml:1:1: limiter.backend: each gateway that shares the store counts by itself"}},
+		{"a shared store, limits apart", postgres, []string{"w.yaml:1:8: limiter.backend: each gateway that shares the store counts by itself"}},
 		{"limits apart, as written", postgres + "limiter: { backend: local }\n", []string{"w.yaml:2:21: limiter.backend: each gateway that shares the store counts by itself"}},
 		{"a failover would stop it", postgres + redis + "max_stale: 9s\n", []string{"w.yaml:3:12: max_stale: a database that is away for longer"}},
 		{"a failover may last that long", postgres + redis + "max_stale: 10s\n", nil},

@@ -2,6 +2,7 @@ package config
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"reflect"
 	"strings"
@@ -33,9 +34,61 @@ type Redis struct {
 	Cluster    bool     `yaml:"cluster"`     // one address is a cluster's too
 	Username   string   `yaml:"username"`
 	Password   *Ref     `yaml:"password"`
-	TLS        bool     `yaml:"tls"` // with the system's certificate authorities
+	DB         int      `yaml:"db"`
+	TLS        RedisTLS `yaml:"tls"`
 
-	password string // as it was read
+	SentinelUsername string `yaml:"sentinel_username"` // for Sentinels that want one
+	SentinelPassword *Ref   `yaml:"sentinel_password"`
+
+	password, sentinelPassword string // as they were read
+}
+
+// RedisTLS is whether Redis and its Sentinels speak TLS, and who signs their certificates.
+type RedisTLS struct {
+	On     bool
+	CAFile Path // PEM; "" for whom the system trusts
+
+	ca string // as it was read
+}
+
+func (t *RedisTLS) decode(d *decoder, n *node, p path) {
+	if n.kind != mapping {
+		d.bool(reflect.ValueOf(&t.On).Elem(), n, p)
+		return
+	}
+	var in struct {
+		CAFile Path `yaml:"ca_file"`
+	}
+	d.section(reflect.ValueOf(&in).Elem(), n, p)
+	if d.broken(p...) {
+		return
+	}
+	if in.CAFile == "" {
+		d.problem(n.at, p, "names no ca_file", "write { ca_file: PATH }, or true for the certificate authorities that the system trusts")
+		return
+	}
+	t.On, t.CAFile = true, in.CAFile
+	text, err := Ref{File: string(in.CAFile)}.read(nil)
+	if err == nil && !x509.NewCertPool().AppendCertsFromPEM(text) {
+		err = fmt.Errorf("%s holds no PEM certificate", in.CAFile)
+	}
+	if err != nil {
+		d.accept(complaint{err.Error(), "name a PEM file with the certificate of who signs Redis's"}, p.to("ca_file"), n.entry("ca_file").value)
+	}
+	t.ca = string(text)
+}
+
+// config is how to connect; nil without TLS.
+func (t *RedisTLS) config() *tls.Config {
+	if !t.On {
+		return nil
+	}
+	c := &tls.Config{MinVersion: tls.VersionTLS12}
+	if t.ca != "" {
+		c.RootCAs = x509.NewCertPool()
+		c.RootCAs.AppendCertsFromPEM([]byte(t.ca))
+	}
+	return c
 }
 
 func (b *Backend) decode(d *decoder, n *node, p path) {
@@ -75,13 +128,20 @@ func (b *Backend) decodeRedis(d *decoder, n *node, p path) {
 	if d.broken(p...) {
 		return
 	}
-	if b.Redis.Password != nil {
-		secret, err := d.secret(*b.Redis.Password)
+	for _, one := range []struct {
+		name string
+		ref  *Ref
+		to   *string
+	}{{"password", b.Redis.Password, &b.Redis.password}, {"sentinel_password", b.Redis.SentinelPassword, &b.Redis.sentinelPassword}} {
+		if one.ref == nil {
+			continue
+		}
+		secret, err := d.secret(*one.ref)
 		if err != nil {
-			d.accept(err, append(p[:len(p):len(p)], "password"), n.entry("password").value)
+			d.accept(err, p.to(one.name), n.entry(one.name).value)
 			return
 		}
-		b.Redis.password = secret
+		*one.to = secret
 	}
 	o := b.Options()
 	o.Node = "any"
@@ -93,14 +153,11 @@ func (b Backend) Options() limiter.RedisOptions {
 	if b.Redis == nil {
 		return limiter.RedisOptions{URL: b.URL}
 	}
-	o := limiter.RedisOptions{
-		Addrs: b.Redis.Addrs, MasterName: b.Redis.MasterName, Cluster: b.Redis.Cluster,
-		Username: b.Redis.Username, Password: b.Redis.password,
+	return limiter.RedisOptions{
+		Addrs: b.Redis.Addrs, MasterName: b.Redis.MasterName, Cluster: b.Redis.Cluster, DB: b.Redis.DB,
+		Username: b.Redis.Username, Password: b.Redis.password, TLS: b.Redis.TLS.config(),
+		SentinelUsername: b.Redis.SentinelUsername, SentinelPassword: b.Redis.sentinelPassword,
 	}
-	if b.Redis.TLS {
-		o.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
-	}
-	return o
 }
 
 // secret reads what a reference says, without the end of its line.

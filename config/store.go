@@ -13,7 +13,7 @@ import (
 // Store is the system of record: one of the two, or neither with store: none.
 type Store struct {
 	SQLite   string // absolute path of the database in data_dir
-	Postgres Ref    // the environment variable that holds the address of a PostgreSQL database
+	Postgres Ref    // where the address of a PostgreSQL database is
 }
 
 // None tells whether there is no store: declared keys only.
@@ -34,8 +34,8 @@ func (s Store) String() string {
 	switch {
 	case s.SQLite != "":
 		return s.SQLite
-	case s.Postgres.Env != "":
-		return "the PostgreSQL database that " + s.Postgres.Env + " names"
+	case s.Shared():
+		return "the PostgreSQL database that " + s.Postgres.String() + " names"
 	}
 	return "none"
 }
@@ -84,33 +84,41 @@ func (s *Store) decode(d *decoder, n *node, p path) {
 	if strings.Contains(in, "@") || strings.Contains(in, "//") {
 		d.mask(n) // a database's address, perhaps with its password
 	}
-	d.accept(s.parse(in), p, n)
-	if s.Postgres.Env != "" {
+	err := s.parse(in)
+	if s.Postgres.File != "" {
+		s.Postgres.File = d.absolute(s.Postgres.File)
+	}
+	d.accept(err, p, n)
+	if err == nil && s.Shared() {
 		d.accept(s.Postgres.checkPostgres(d.env), p, n)
 	}
 }
 
-// checkPostgres looks at the address in the environment. What is in it is never shown: it may hold a
+// checkPostgres looks at the address where it is kept. What is in it is never shown: it may hold a
 // password, at any place where it is not an address.
 func (r Ref) checkPostgres(env map[string]string) error {
 	text, err := r.read(env)
 	if err != nil {
 		return complaint{err.Error(), "set it where Postern runs, to postgres://USER:PASSWORD@HOST/DATABASE"}
 	}
+	place := "file " + r.File
+	if r.Env != "" {
+		place = "environment variable " + r.Env
+	}
 	u, err := url.Parse(strings.TrimSpace(string(text)))
 	if err != nil {
-		return complaint{fmt.Sprintf("what environment variable %s holds is not a URL", r.Env),
+		return complaint{fmt.Sprintf("what %s holds is not a URL", place),
 			"set it to postgres://USER:PASSWORD@HOST/DATABASE, with % and two hex digits for each special character of the password"}
 	}
 	if u.Scheme != "postgres" && u.Scheme != "postgresql" {
-		return complaint{fmt.Sprintf("environment variable %s does not hold the address of a PostgreSQL database", r.Env),
+		return complaint{place + " does not hold the address of a PostgreSQL database",
 			"set it to postgres://USER:PASSWORD@HOST/DATABASE"}
 	}
 	return nil
 }
 
 // ParseStore reads a store as it is written in a configuration with this data_dir. What an environment
-// variable holds is not looked at.
+// variable or a file holds is not looked at; a relative path of a file starts where the process runs.
 func ParseStore(in, dataDir string) (Store, error) {
 	var s Store
 	err := s.parse(in)
@@ -132,11 +140,15 @@ func (s *Store) parse(in string) error {
 		s.Postgres.Env = name
 	case kind == "env":
 		return complaint{fmt.Sprintf("%s is not the name of an environment variable", show(name)), "write it as in env:DATABASE_URL"}
+	case kind == "file" && name == "":
+		return complaint{"names no file", "write it as in file:PATH"}
+	case kind == "file":
+		s.Postgres.File = name
 	case strings.HasPrefix(kind, "postgres"):
 		return complaint{"must say where the address is, not the address itself, which may hold a password",
-			"put it into an environment variable, and write its name as in env:DATABASE_URL"}
+			"put it into an environment variable, and write its name as in env:DATABASE_URL, or into a file, as in file:PATH"}
 	default:
-		return complaint{fmt.Sprintf("%s is not a store", show(kind)), "write sqlite:NAME, env:NAME for PostgreSQL, or none"}
+		return complaint{fmt.Sprintf("%s is not a store", show(kind)), "write sqlite:NAME, env:NAME or file:PATH for PostgreSQL, or none"}
 	}
 	return nil
 }

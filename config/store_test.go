@@ -1,11 +1,49 @@
 package config_test
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"postern/config"
 )
+
+// TestStoreAddressInFile: a file says it as well as a variable does, and beside the configuration.
+func TestStoreAddressInFile(t *testing.T) {
+	const file = "version: 1\nstore: file:database_url\n"
+	dir := t.TempDir()
+	path := filepath.Join(dir, "database_url")
+	parse := func(held string) (*config.Config, error) {
+		if err := os.WriteFile(path, []byte(held), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		c, _, err := config.Parse(filepath.Join(dir, "gateway.yaml"), []byte(file), config.LoadOptions{})
+		return c, err
+	}
+	const url = "postgres://u:hunter2@db/postern"
+	c, err := parse(url + "\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if address, err := c.Store.Address(nil); err != nil || address != url || c.Store.None() || !c.Store.Shared() {
+		t.Errorf("got %v, want the address", err)
+	}
+	if shown := c.Effective()["store"]; shown != "file:database_url" || strings.Contains(c.Store.String(), "hunter2") {
+		t.Errorf("shown as %v, %s", shown, c.Store)
+	}
+	for held, want := range map[string]string{"mysql://u:hunter2@db/x": "file " + path + " does not hold", "postgres://u:hunter2%@db/x": "file " + path + " holds is not a URL", "": "does not hold"} {
+		if _, err := parse(held); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%q: got error %v, want %q", held, err, want)
+		}
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := config.Parse(filepath.Join(dir, "gateway.yaml"), []byte(file), config.LoadOptions{}); err == nil || !strings.Contains(err.Error(), "no such file") {
+		t.Errorf("without the file: got error %v", err)
+	}
+}
 
 // TestStoreAddress: what is wrong with the address in the environment is said without a word of it.
 func TestStoreAddress(t *testing.T) {

@@ -24,6 +24,7 @@ type RedisOptions struct {
 	Addrs      []string
 	MasterName string
 	Cluster    bool // one address is a cluster's seed too
+	DB         int  // with Addrs: the database's number; a cluster has only 0
 	Username   string
 	Password   string
 	// SentinelUsername and SentinelPassword are for Sentinels that want one of their own.
@@ -188,13 +189,16 @@ func (r *Redis) Lost() int64 { return r.lost.Load() }
 // Calls is how many calls of the script were sent: fewer than decisions when requests share calls.
 func (r *Redis) Calls() int64 { return r.calls.Load() }
 
-// Ping tells whether Redis answers, and opens a connection. A ctx without a deadline waits for a second.
+// Ping tells whether Redis answers, and opens a connection. That the user may not ping is an answer. A ctx without a deadline waits for a second.
 func (r *Redis) Ping(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
 	client, err := r.store.client(ctx, "{}")
 	if err == nil {
 		err = client.Ping(ctx).Err()
+	}
+	if redis.HasErrorPrefix(err, "NOPERM") {
+		return nil
 	}
 	if err != nil {
 		return unavailable(err, false)

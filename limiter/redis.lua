@@ -20,8 +20,7 @@
 -- read every log whole, which for 1,000 entries took four times as long.
 --
 -- check calls itself for the next check, so that each one's state is in locals (tables were half of
--- the script's time). Every write of a key that may be
--- new sets its TTL.
+-- the script's time). Every write of a key that may be new sets its TTL.
 --
 -- With #!lua Redis (7 and newer) refuses the whole call up front on a replica, without memory, or
 -- when it cannot persist.

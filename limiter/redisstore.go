@@ -35,11 +35,19 @@ const (
 func (o RedisOptions) connection() (*redis.UniversalOptions, error) {
 	u := &redis.UniversalOptions{
 		Addrs: o.Addrs, MasterName: o.MasterName, Username: o.Username, Password: o.Password, TLSConfig: o.TLS,
-		SentinelUsername: o.SentinelUsername, SentinelPassword: o.SentinelPassword,
+		SentinelUsername: o.SentinelUsername, SentinelPassword: o.SentinelPassword, DB: o.DB,
 	}
 	switch {
 	case o.URL != "" && (len(o.Addrs) > 0 || o.MasterName != "" || o.Cluster):
 		return nil, errors.New("redis: want a URL or addresses, not both")
+	case o.URL != "" && o.DB != 0:
+		return nil, errors.New("redis: want the database's number in the URL")
+	case o.DB < 0:
+		return nil, fmt.Errorf("redis: database %d: want 0 or more", o.DB)
+	case o.DB > 0 && o.MasterName == "" && (o.Cluster || len(o.Addrs) > 1):
+		return nil, fmt.Errorf("redis: database %d: a cluster has only 0", o.DB)
+	case o.MasterName == "" && (o.SentinelUsername != "" || o.SentinelPassword != ""):
+		return nil, errors.New("redis: a user or password of Sentinels, and no name of a master that they watch")
 	case o.MasterName != "" && o.Cluster:
 		return nil, errors.New("redis: want Sentinels or a cluster, not both")
 	case o.URL != "":

@@ -42,7 +42,7 @@ type wire struct {
 	ends  []int // of the keys
 }
 
-// keys returns how many there are; packed is what follows them.
+// packed is what follows the keys.
 func (w *wire) packed() []byte { return w.bytes[w.ends[len(w.ends)-1]:] }
 
 func (w *wire) key(i int) []byte {

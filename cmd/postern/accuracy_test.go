@@ -26,4 +26,6 @@ func TestBenchAccuracy(t *testing.T) {
 	if _, messages, err := s.try("bench", "accuracy", "--redis", "redis://127.0.0.1:1"); err == nil {
 		t.Errorf("an address on the command line was taken: %s", messages)
 	}
+	t.Setenv("NO_REDIS_URL", "nonsense")
+	s.refuses(exitUsage, []string{"--redis", "NO_REDIS_URL"}, "bench", "accuracy", "--redis", "env:NO_REDIS_URL")
 }

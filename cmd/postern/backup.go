@@ -42,9 +42,9 @@ The file's name is printed. A file that is there is never written over.`,
 			if err != nil {
 				return err
 			}
-			if name := cfg.Store.Postgres.Env; name != "" {
+			if cfg.Store.Shared() {
 				return &failure{code: exitUsage, err: errors.New("the database is PostgreSQL's, which has backups of its own"),
-					next: fmt.Sprintf(`Use pg_dump --format=custom --file=postern.dump "$%s", or what else backs that server up. The pepper and the keyset are not in it: keep copies of them apart.`, name)}
+					next: fmt.Sprintf(`Use pg_dump --format=custom --file=postern.dump %s, or what else backs that server up. The pepper and the keyset are not in it: keep copies of them apart.`, shellText(cfg.Store.Postgres))}
 			}
 			now := time.Now().UTC()
 			if out == "" {
@@ -223,4 +223,12 @@ func (m *manifest) describe() string {
 		holds = []string{"nothing yet"}
 	}
 	return "Holds " + strings.Join(holds, ", ") + ". Does not hold " + lacks + "."
+}
+
+// shellText is how a shell says what a reference holds.
+func shellText(r config.Ref) string {
+	if r.Env != "" {
+		return `"$` + r.Env + `"`
+	}
+	return `"$(cat '` + strings.ReplaceAll(r.File, `'`, `'\''`) + `')"`
 }

@@ -31,7 +31,10 @@ func openRedisForBench(ctx context.Context, g *globals, ref string) (open func(n
 		if err != nil {
 			return nil, nil, usageError("--redis: %v", err)
 		}
-		url = string(text)
+		url = strings.TrimSpace(string(text))
+		if err := (limiter.RedisOptions{URL: url, Node: "bench"}).Validate(); err != nil {
+			return nil, nil, usageError("--redis: environment variable %s: %v", name, err)
+		}
 	}
 	return func(node string) (limiter.Limiter, error) {
 		r, err := limiter.NewRedis(limiter.RedisOptions{URL: url, Node: node, Budget: benchBudget})

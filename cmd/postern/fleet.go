@@ -14,7 +14,6 @@ import (
 	"strings"
 	"sync"
 	"syscall"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -100,16 +99,6 @@ func placeOf(cfg *config.Config) string {
 	}
 	sum := sha256.Sum256(fmt.Appendf(nil, "%s %d %d", bytes.TrimSpace(boot), of.Dev, of.Ino))
 	return fmt.Sprintf("%x", sum[:16])
-}
-
-// uptime is the time since the machine was started, sleep included. That it cannot be read is not
-// known to happen; then nothing ages by it.
-func uptime() time.Duration {
-	var t unix.Timespec
-	if unix.ClockGettime(unix.CLOCK_BOOTTIME, &t) != nil {
-		return 0
-	}
-	return time.Duration(t.Nano())
 }
 
 // fingerprint tells configurations apart. Making it takes a while for a large one, so it is made once

@@ -35,6 +35,9 @@ func TestFleetConfirmation(t *testing.T) {
 						continue
 					}
 					f.wantRefused(made[k], "confirmed in peace", f.nodes...)
+					if again, _, err := f.revoke(f.nodes[(k+1)%3], made[k].ID, patience); err != nil || !again.Confirmed || again.Key != made[k].ID {
+						t.Errorf("wait again for %s: %+v, %v", made[k].ID, again, err)
+					}
 				}
 			})
 		}

@@ -147,7 +147,7 @@ func initialise(ctx context.Context, g *globals, cfg *config.Config) (err error)
 	if err := writeProfile(cfg, made.Secret); err != nil {
 		return err
 	}
-	if cfg.Store.Postgres.Env != "" {
+	if cfg.Store.Shared() {
 		fmt.Fprintf(g.err, "Secrets and %s are ready. Made an operator's admin token (kept in %s):\n", cfg.Store, path)
 	} else if errors.Is(fresh, os.ErrNotExist) {
 		fmt.Fprintf(g.err, "Made the secrets, the database in %s, and an operator's admin token (kept in %s):\n", cfg.DataDir, path)

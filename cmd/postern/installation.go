@@ -72,9 +72,9 @@ func openStore(ctx context.Context, cfg *config.Config, env []string, log *slog.
 		return nil, &failure{code: exitConfig, err: fmt.Errorf("store: %w", err), next: "Set it where Postern runs."}
 	}
 	s, err := store.Open(ctx, address, store.Options{Log: log})
-	if err != nil && cfg.Store.Postgres.Env != "" && errors.Is(err, keys.ErrStoreUnavailable) {
+	if err != nil && cfg.Store.Shared() && errors.Is(err, keys.ErrStoreUnavailable) {
 		return nil, &failure{code: exitUnreachable, err: err,
-			next: fmt.Sprintf("Is PostgreSQL running, and does %s name it and a user who may use the database? A gateway that runs already goes on without it.", cfg.Store.Postgres.Env)}
+			next: fmt.Sprintf("Is PostgreSQL running, and does %s name it and a user who may use the database? A gateway that runs already goes on without it.", cfg.Store.Postgres)}
 	}
 	return s, err
 }
@@ -144,7 +144,7 @@ func readSecret(setting string, ref config.Ref, env []string) ([]byte, error) {
 // checkShared refuses to make secrets for a database that another gateway has brought into use: they could
 // not belong to it. It opens the database only where a secret is missing.
 func checkShared(ctx context.Context, cfg *config.Config, env []string) (err error) {
-	if cfg.Store.Postgres.Env == "" {
+	if !cfg.Store.Shared() {
 		return nil
 	}
 	missing := ""

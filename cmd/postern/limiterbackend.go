@@ -46,7 +46,7 @@ func (p *program) openLimiter(ctx context.Context, metrics prometheus.Registerer
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
 	if err := r.Ping(ctx); err != nil {
-		p.log.Error("Redis does not answer; until it does, limits are counted as limiter.on_loss says", "error", err)
+		p.log.Error("Redis cannot be used; until it can, limits are counted as limiter.on_loss says", "error", err)
 	}
 	metrics.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
 		Name: "postern_limiter_lost_units_total",

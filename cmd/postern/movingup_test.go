@@ -38,7 +38,9 @@ func TestMovingUp(t *testing.T) {
 	spend("with Redis", 3)
 
 	s.stop()
+	t.Setenv("REDIS_URL", "") // which a copy does not need
 	s.must("store", "copy", "--to", "env:DATABASE_URL")
+	t.Setenv("REDIS_URL", "redis://"+redis.address)
 	redis.flush()
 	s.write(string(text) + "limiter: { backend: env:REDIS_URL }\nstore: env:DATABASE_URL\n")
 	s.start()

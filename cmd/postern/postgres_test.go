@@ -106,7 +106,10 @@ func TestStoreCopy(t *testing.T) {
 	s.refuses(exitUsage, []string{"--to is missing"}, "store", "copy")
 	s.refuses(exitUsage, []string{"env:NAME"}, "store", "copy", "--to", "mysql:x")
 	s.refuses(exitUsage, []string{"NO_SUCH_URL is not set"}, "store", "copy", "--to", "env:NO_SUCH_URL")
-	s.refuses(exitUnreachable, []string{"does not exist"}, "store", "copy", "--to", server.Address("nothing"))
+	t.Setenv("BAD_URL", "postgres://u:hunter2@db:port/postern")
+	s.refuses(exitUsage, []string{"--to", "BAD_URL"}, "store", "copy", "--to", "env:BAD_URL")
+	s.refuses(exitUsage, []string{"--to"}, "store", "copy", "--to", "postgres://u@db/x?sslmode=nonsense")
+	s.refuses(exitUnreachable, []string{"connect to the database", "does not exist"}, "store", "copy", "--to", server.Address("nothing"))
 	if out := s.must("store", "copy", "--to", "env:DATABASE_URL"); out != "store: env:DATABASE_URL" {
 		t.Errorf("printed %q", out)
 	}

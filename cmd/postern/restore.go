@@ -44,9 +44,9 @@ and reads its audit trail as if it were given as an export.`,
 			if err != nil {
 				return err
 			}
-			if name := cfg.Store.Postgres.Env; name != "" {
+			if cfg.Store.Shared() {
 				return &failure{code: exitUsage, err: errors.New("the database is PostgreSQL's, which has backups of its own"),
-					next: fmt.Sprintf(`Stop every gateway, and use pg_restore --clean --if-exists --single-transaction --dbname="$%s" postern.dump. What was revoked since that backup works again: look through an export of the audit trail.`, name)}
+					next: fmt.Sprintf(`Stop every gateway, and use pg_restore --clean --if-exists --single-transaction --dbname=%s postern.dump. What was revoked since that backup works again: look through an export of the audit trail.`, shellText(cfg.Store.Postgres))}
 			}
 			lock, err := lockDataDir(string(cfg.DataDir))
 			if err != nil {

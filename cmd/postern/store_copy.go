@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -27,8 +28,8 @@ transaction: keys, people, tokens, sessions, certificates, what days and months 
 audit trail as it is. Then what was written is compared with what was read, row by row, and the audit
 chains are verified where they are now. The old database is left as it is.
 
---to is env:NAME, an environment variable that holds postgres://USER:PASSWORD@HOST/DATABASE, or such an
-address itself, which other users of this machine may see; or, for the way back, sqlite:NAME, a file in
+--to is env:NAME or file:PATH, an environment variable or a file that holds
+postgres://USER:PASSWORD@HOST/DATABASE, or such an address itself, which other users of this machine may see; or, for the way back, sqlite:NAME, a file in
 data_dir. The pepper and the keyset stay what they are.
 
 No gateway may run meanwhile.`,
@@ -36,14 +37,14 @@ No gateway may run meanwhile.`,
   postern store copy --to sqlite:postern.db`,
 		Args: exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, _, err := config.Load(g.config, config.LoadOptions{Env: g.env})
+			cfg, _, err := config.Load(g.config, config.LoadOptions{Env: g.env, Flags: map[string]any{"limiter.backend": "local"}}) // it needs no Redis
 			if err != nil {
 				return err
 			}
 			return copyStore(cmd.Context(), g, cfg, to)
 		},
 	}
-	c.Flags().StringVar(&to, "to", "", "`STORE` to copy into: env:NAME or postgres://… for PostgreSQL, or sqlite:NAME")
+	c.Flags().StringVar(&to, "to", "", "`STORE` to copy into: env:NAME, file:PATH or postgres://… for PostgreSQL, or sqlite:NAME")
 	return c
 }
 
@@ -99,6 +100,13 @@ func copyStore(ctx context.Context, g *globals, cfg *config.Config, to string) (
 	}
 	defer func() { err = errors.Join(err, into.Close()) }()
 
+	back := strings.HasPrefix(target.address, "sqlite:")
+	if !back {
+		// Before the copy, which cannot be made twice.
+		if err := carryCounts(ctx, cfg, from, nil); err != nil {
+			return err
+		}
+	}
 	copied, err := from.CopyTo(ctx, into)
 	switch {
 	case errors.Is(err, store.ErrNotEmpty):
@@ -110,8 +118,11 @@ func copyStore(ctx context.Context, g *globals, cfg *config.Config, to string) (
 	case err != nil:
 		return unreachable(err)
 	}
-	if err := carryCounts(ctx, cfg, from, into, target); err != nil {
-		return err
+	if back {
+		if err := carryCounts(ctx, cfg, from, into); err != nil {
+			return &failure{code: exitFailed, err: fmt.Errorf("what this gateway's days and months have counted did not come along: %w", err),
+				next: fmt.Sprintf("Remove %s, and copy again.", strings.TrimPrefix(target.address, "sqlite:"))}
+		}
 	}
 	rows := int64(0)
 	for _, table := range copied {
@@ -140,18 +151,23 @@ func copyStore(ctx context.Context, g *globals, cfg *config.Config, to string) (
 	return err
 }
 
-// carryCounts takes along what this gateway's days and months have counted: into a book of its own where
-// others are going to share the store, and out of that on the way back.
-func carryCounts(ctx context.Context, cfg *config.Config, from, into *store.Store, target copyTarget) (err error) {
+// carryCounts takes along what this gateway's days and months have counted. It stands in the database
+// that a gateway has for itself, and where others share that, in a book of its own: into is nil then.
+// What counts more already stays.
+func carryCounts(ctx context.Context, cfg *config.Config, from, into *store.Store) (err error) {
 	book, err := openBook(ctx, string(cfg.DataDir), slog.New(slog.DiscardHandler))
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, book.Close()) }()
-	if strings.HasPrefix(target.address, "sqlite:") {
+	if cfg.Store.Shared() {
 		from = book
-	} else {
+	}
+	if into == nil {
 		into = book
+	}
+	if from == into {
+		return nil
 	}
 	return from.Counts(ctx, time.Now().Add(-countsKept), func(counts []limiter.Count) error {
 		return into.SaveCheckpoint(ctx, keys.Checkpoint{Counts: counts})
@@ -166,13 +182,22 @@ func findCopyTarget(g *globals, cfg *config.Config, to string) (copyTarget, erro
 	case to == "":
 		return t, usageError("--to is missing: write env:NAME of a variable that holds postgres://USER:PASSWORD@HOST/DATABASE")
 	case kind == "postgres", kind == "postgresql":
+		if err := store.CheckAddress(to); err != nil {
+			return t, usageError("--to: %v", err)
+		}
 		return copyTarget{address: to}, nil
-	case kind != "env" && kind != "sqlite":
-		return t, usageError("--to is not a store: write env:NAME, postgres://… or sqlite:NAME")
+	case kind != "env" && kind != "file" && kind != "sqlite":
+		return t, usageError("--to is not a store: write env:NAME, file:PATH, postgres://… or sqlite:NAME")
 	}
 	parsed, err := config.ParseStore(to, string(cfg.DataDir))
 	if err != nil {
 		return t, usageError("--to: %v", err)
+	}
+	if kind == "file" { // where the process runs and where the configuration lies are two folders
+		if name, err = filepath.Abs(name); err != nil {
+			return t, usageError("--to: %v", err)
+		}
+		parsed.Postgres.File, to = name, "file:"+name
 	}
 	if parsed == cfg.Store {
 		return t, usageError("--to is what store says already")
@@ -180,8 +205,13 @@ func findCopyTarget(g *globals, cfg *config.Config, to string) (copyTarget, erro
 	if t.address, err = parsed.Address(g.env); err != nil {
 		return t, usageError("--to: %v", err)
 	}
-	if kind == "env" && !strings.HasPrefix(t.address, "postgres://") && !strings.HasPrefix(t.address, "postgresql://") {
-		return t, usageError("--to: environment variable %s does not hold an address such as postgres://USER:PASSWORD@HOST/DATABASE", name)
+	if kind != "sqlite" && !strings.HasPrefix(t.address, "postgres://") && !strings.HasPrefix(t.address, "postgresql://") {
+		return t, usageError("--to: %s does not hold an address such as postgres://USER:PASSWORD@HOST/DATABASE", to)
+	}
+	if kind != "sqlite" {
+		if err := store.CheckAddress(t.address); err != nil {
+			return t, usageError("--to: %s: %v", to, err)
+		}
 	}
 	t.setting = to
 	return t, nil

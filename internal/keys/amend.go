@@ -141,6 +141,7 @@ func inState(c *Credential, now time.Time, what string, states ...Status) error 
 		Code:   InvalidState,
 		Detail: fmt.Sprintf("Only %s keys can be %s; %s is %s.", words(states), what, c.ID, state),
 		Hint:   stateHint(state),
+		State:  state, Version: c.Version,
 	}
 }
 

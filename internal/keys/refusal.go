@@ -39,10 +39,12 @@ type Refusal struct {
 	// Fields lists every wrong field, only for ValidationFailed.
 	Fields []FieldError
 	// Scope (tenant or user) and Limit belong to MaxKeysReached; Where (file:line) to
-	// ManagedElsewhere.
-	Scope string
-	Limit int
-	Where string
+	// ManagedElsewhere; State and Version to InvalidState of a credential: what it is.
+	Scope   string
+	Limit   int
+	Where   string
+	State   Status
+	Version int64
 	// RetryAfter belongs to TooManyFailuresHere.
 	RetryAfter time.Duration
 }

@@ -112,7 +112,7 @@ func (s *Store) alone(ctx context.Context) error {
 		return err
 	}
 	if others > 0 {
-		return fmt.Errorf("%w by %d other programs of ours: stop every gateway first", ErrInUse, others)
+		return fmt.Errorf("%w by other programs of ours: stop every gateway first", ErrInUse)
 	}
 	return nil
 }

@@ -64,8 +64,10 @@ type dialect struct {
 	foreign func(ctx context.Context, db *sql.DB) error
 	// tables asks for every table of ours that holds something to keep, and for its columns.
 	tables string
-	// others asks how many programs of ours beside this one use the database; "" where nobody can tell.
+	// others asks how many connections other programs of ours have; "" where nobody can tell.
 	others string
+	// reach opens a connection, or finds out why there is none.
+	reach func(ctx context.Context, db *sql.DB) error
 	// lockSchema waits until no other program migrates the database; the result lets the next one.
 	lockSchema func(ctx context.Context, db *sql.DB, log *slog.Logger) (func(), error)
 }

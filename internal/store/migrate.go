@@ -26,6 +26,9 @@ const (
 // ours: one version ahead is what the next release's nodes make of a shared database during an
 // upgrade, and is used as it is; anything further is refused.
 func (r *reader) migrate(ctx context.Context, db *sql.DB, fsys fs.FS) error {
+	if err := r.dialect.reach(ctx, db); err != nil {
+		return r.fail(ctx, "connect to the database", err)
+	}
 	unlock, err := r.dialect.lockSchema(ctx, db, r.log)
 	if err != nil {
 		return r.fail(ctx, "wait for others that migrate the schema", err)

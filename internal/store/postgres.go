@@ -79,6 +79,13 @@ func openPostgres(dsn string, o Options) (pools, error) {
 	}, nil
 }
 
+// CheckAddress tells what is wrong with the address of a PostgreSQL database before it is opened, without
+// anything secret of it.
+func CheckAddress(dsn string) error {
+	_, err := parsePostgres(dsn)
+	return err
+}
+
 // parsePostgres reads an address. Only the URL form is taken: a password in the other form cannot be told
 // from the rest of a text that is wrong.
 func parsePostgres(dsn string) (*pgx.ConnConfig, error) {
@@ -201,11 +208,12 @@ func postgresDialect() dialect {
 		marked:       "SELECT EXISTS (SELECT 1 FROM commits WHERE mark = ?)",
 		leaveMark:    "INSERT INTO commits (mark, made_at) VALUES ($1, " + postgresNow + ")",
 		foreign:      foreignPostgres,
+		reach:        func(ctx context.Context, db *sql.DB) error { return db.PingContext(ctx) },
 		lockSchema:   lockSchemaPostgres,
 		tables: `SELECT t.relname::text, a.attname::text FROM pg_class AS t JOIN pg_attribute AS a ON a.attrelid = t.oid
 			WHERE t.relnamespace = current_schema()::text::regnamespace AND t.relkind = 'r' AND a.attnum > 0 AND NOT a.attisdropped
 			AND t.relname NOT IN ('goose_db_version', 'commits')`,
-		others: `SELECT count(DISTINCT (client_addr, application_name)) FROM pg_stat_activity
+		others: `SELECT count(*) FROM pg_stat_activity
 			WHERE datname = current_database() AND application_name = '` + application + `'`,
 	}
 }

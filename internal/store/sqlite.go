@@ -145,6 +145,7 @@ func sqliteDialect() dialect {
 		foreign:      foreignSQLite,
 		tables: `SELECT t.name, c.name FROM sqlite_schema AS t JOIN pragma_table_info(t.name) AS c
 			WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite\_%' ESCAPE '\' AND t.name <> 'goose_db_version'`,
+		reach:      reachSQLite,
 		lockSchema: func(context.Context, *sql.DB, *slog.Logger) (func(), error) { return func() {}, nil },
 	}
 }
@@ -154,12 +155,8 @@ func beginSQLite(ctx context.Context, db *bun.DB) (bun.Tx, func(), error) {
 	return tx, func() {}, err
 }
 
-// foreignSQLite tells whether the file holds another program's tables. It is the first to open a
-// connection.
+// foreignSQLite tells whether the file holds another program's tables.
 func foreignSQLite(ctx context.Context, db *sql.DB) error {
-	if err := reachSQLite(ctx, db); err != nil {
-		return err
-	}
 	// A first start that was killed may have left goose's table alone. Both are asked in one statement:
 	// between two of them somebody else may make the tables of ours.
 	const look = `SELECT application_id, (SELECT count(*) FROM sqlite_schema
