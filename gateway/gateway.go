@@ -21,6 +21,7 @@ import (
 type Gateway struct {
 	directory  Directory
 	limiter    limiter.Limiter
+	waits      bool // the limiter may wait for a store
 	format     keys.Format
 	journal    Journal
 	log        *slog.Logger
@@ -95,6 +96,7 @@ func New(o Options) (*Gateway, error) {
 	if g.metrics, err = newMetrics(o.Metrics, o.Limiter); err != nil {
 		return nil, fmt.Errorf("build gateway: %w", err)
 	}
+	g.waits = backendOf(o.Limiter) != localBackend
 	g.streams = streams{directory: o.Directory, now: g.now, every: recheckEvery, unknown: o.EndUnknown,
 		rate: g.limits.MinAnswerRate, patience: answerPatience}
 	g.census = newCensus(g.limits)

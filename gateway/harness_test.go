@@ -63,6 +63,11 @@ func (d *fakeDirectory) Authenticate(p keys.Presented, _ time.Time) (*keys.Princ
 	return who, d.code[p.Text]
 }
 
+func (d *fakeDirectory) Recheck(p keys.Presented, _ *keys.Principal, now time.Time) keys.Code {
+	_, code := d.Authenticate(p, now)
+	return code
+}
+
 func (d *fakeDirectory) Ready(time.Time) error { return d.ready }
 
 func (d *fakeDirectory) set(f func(*fakeDirectory)) {

@@ -189,17 +189,37 @@ func (c *call) checkLimits() *refusal {
 	}
 	c.gateway.metrics.limiter.Observe((time.Since(c.begun) - begin).Seconds())
 	if err != nil {
-		return c.limiterFailed(err)
+		if x := c.limiterFailed(err); x != nil {
+			return x
+		}
+		return c.recheck()
 	}
 	c.gateway.metrics.decidedBy(c.answer.ByShare)
 	if c.answer.ByShare {
 		c.limitedBy = limitedByShare
 	}
 	c.set = set
-	if c.answer.Allowed {
+	if !c.answer.Allowed {
+		return c.exhausted()
+	}
+	return c.recheck()
+}
+
+// recheck looks at the credential once more after a limiter that may wait: what was revoked meanwhile,
+// and confirmed to whoever revoked it, is not admitted here. What was spent stays so.
+func (c *call) recheck() *refusal {
+	if !c.gateway.waits || c.principal == nil {
 		return nil
 	}
-	return c.exhausted()
+	code := c.gateway.directory.Recheck(c.presented.Presented, c.principal, c.gateway.now())
+	if code == keys.Admitted {
+		return nil
+	}
+	x := refuse(code)
+	if code == keys.DirectoryUnavailable {
+		x.retryAfter = time.Second
+	}
+	return x
 }
 
 // periodTime is the time whose day and month a limiter asks for that said ErrPeriodOver: its own, where

@@ -138,6 +138,66 @@ func TestCostAboveALimit(t *testing.T) {
 	}
 }
 
+// slowLimiter is another machine's: before it answers, what ends a key happens.
+type slowLimiter struct {
+	limiter.Limiter
+	meanwhile func()
+	err       error
+	units     atomic.Int64
+}
+
+func (s *slowLimiter) Decide(ctx context.Context, q *limiter.Query, a *limiter.Answer) error {
+	s.meanwhile()
+	if s.err != nil {
+		return s.err
+	}
+	s.units.Add(q.Cost)
+	return s.Limiter.Decide(ctx, q, a)
+}
+
+func (s *slowLimiter) Backend() string { return "redis" }
+
+// TestRevokedWhileTheLimiterDecides: whoever revoked a key and was told that it is confirmed sees nothing
+// admitted afterwards, however long the limiter took.
+func TestRevokedWhileTheLimiterDecides(t *testing.T) {
+	revoke := func(d *fakeDirectory) { d.revoked["key_quota0000000"] = true }
+	for _, c := range []struct {
+		name      string
+		meanwhile func(*fakeDirectory)
+		err       error
+		want      keys.Code
+	}{
+		{"nothing", func(*fakeDirectory) {}, nil, keys.Admitted},
+		{"revoked", revoke, nil, keys.CredentialRevoked},
+		{"secret replaced", func(d *fakeDirectory) { delete(d.by, quotaKey) }, nil, keys.InvalidCredentials},
+		{"past max_stale", func(d *fakeDirectory) { d.down = true }, nil, keys.DirectoryUnavailable},
+		{"revoked, and the limiter lost", revoke, limiter.ErrUnavailable, keys.CredentialRevoked},
+		{"limiter lost", func(*fakeDirectory) {}, limiter.ErrUnavailable, keys.Admitted},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			local := limiter.NewLocal(limiter.LocalOptions{})
+			defer local.Close()
+			slow := &slowLimiter{Limiter: local, err: c.err}
+			var reached atomic.Int32
+			h := start(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { reached.Add(1) }),
+				func(o *Options) { o.Limiter = slow }, onRoute(func(r *Route) { r.OnLoss = OnLossAllow }))
+			slow.meanwhile = func() { h.directory.set(c.meanwhile) }
+			a := h.get("/", quotaKey)
+			if c.want == keys.Admitted {
+				wantStatus(t, a, 200)
+			} else {
+				wantCode(t, a, c.want)
+				if n := reached.Load(); n != 0 {
+					t.Error("the upstream was asked")
+				}
+			}
+			if units := slow.units.Load(); c.err == nil && units != 1 {
+				t.Errorf("%d units are charged, want 1: nothing is given back", units)
+			}
+		})
+	}
+}
+
 // brokenLimiter fails as told.
 type brokenLimiter struct {
 	limiter.Limiter

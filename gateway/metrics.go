@@ -81,12 +81,15 @@ func (m *metrics) decidedBy(loss bool) {
 	}
 }
 
+// localBackend is the limiter in this process, which waits for nobody.
+const localBackend = "local"
+
 // backendOf names a limiter in metrics: as it says itself, or local.
 func backendOf(l limiter.Limiter) string {
 	if b, ok := l.(interface{ Backend() string }); ok {
 		return b.Backend()
 	}
-	return "local"
+	return localBackend
 }
 
 // routeMetrics are one route's counters, resolved as they are first needed: a look-up by label

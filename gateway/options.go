@@ -17,6 +17,8 @@ import (
 type Directory interface {
 	// Authenticate finds whose credential is presented, see keys.Directory.
 	Authenticate(p keys.Presented, now time.Time) (*keys.Principal, keys.Code)
+	// Recheck tells whether who was admitted a moment ago still would be, see keys.Directory.
+	Recheck(p keys.Presented, who *keys.Principal, now time.Time) keys.Code
 	// Ready returns why the directory may not answer at now, or nil.
 	Ready(now time.Time) error
 }

@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -30,12 +33,15 @@ type checkpoints struct {
 	log       *slog.Logger
 
 	// What was taken and is not saved yet, each counter and secret once, so that an outage of the
-	// store costs no more memory than they are many.
+	// store costs no more memory than they are many. Counts and uses may go to two stores: neither
+	// waits for the other, and each belongs to one goroutine at a time.
 	counts  map[countKey]limiter.Count
-	uses    map[useKey]keys.LastUse
 	room    []limiter.Count
 	pruned  time.Time
-	failing atomic.Pointer[time.Time] // since when; nil: not
+	failing atomic.Pointer[time.Time] // since when counts cannot be saved; nil: they can
+
+	uses        map[useKey]keys.LastUse
+	usesFailing time.Time // since when uses cannot be saved; zero: they can
 }
 
 type countKey struct {
@@ -81,6 +87,13 @@ func (c *checkpoints) restore(ctx context.Context) error {
 
 // run saves until ctx ends.
 func (c *checkpoints) run(ctx context.Context) {
+	var loops sync.WaitGroup
+	loops.Go(func() { everyCheckpoint(ctx, c.saveCounts) })
+	loops.Go(func() { everyCheckpoint(ctx, c.saveUses) })
+	loops.Wait()
+}
+
+func everyCheckpoint(ctx context.Context, save func(context.Context) error) {
 	tick := time.NewTicker(checkpointEvery)
 	defer tick.Stop()
 	for {
@@ -88,16 +101,21 @@ func (c *checkpoints) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			_ = c.save(ctx) // told already, and tried again
+			_ = save(ctx) // told already, and tried again
 		}
 	}
 }
 
-// save writes what changed since it last did. An outage is logged when it begins and when it ends.
+// save writes what changed since it last did. It must not be called while run runs.
 func (c *checkpoints) save(ctx context.Context) error {
-	c.take()
+	return errors.Join(c.saveCounts(ctx), c.saveUses(ctx))
+}
+
+// saveCounts writes the counts that changed, and deletes old ones now and then. An outage is logged when
+// it begins and when it ends.
+func (c *checkpoints) saveCounts(ctx context.Context) error {
 	now := time.Now()
-	err := c.write(ctx)
+	err := c.writeCounts(ctx)
 	if err == nil && now.Sub(c.pruned) > time.Minute {
 		var more bool
 		if more, err = c.store.PruneCounts(ctx, now.Add(-countsKept)); !more {
@@ -116,34 +134,47 @@ func (c *checkpoints) save(ctx context.Context) error {
 	return err
 }
 
-// take adds what changed to what is not saved yet.
-func (c *checkpoints) take() {
+func (c *checkpoints) writeCounts(ctx context.Context) error {
 	c.room = c.limiter.Changed(c.room[:0])
 	for _, n := range c.room {
 		c.counts[countKey{n.Counter, n.Unit, n.Span.Start}] = n
 	}
 	clear(c.room) // names of subjects shall not stay
-	for _, u := range c.directory.TakeUses(nil) {
-		c.uses[useKey{u.Credential, u.Secret}] = u
-	}
-}
-
-func (c *checkpoints) write(ctx context.Context) error {
-	if len(c.counts) == 0 && len(c.uses) == 0 {
+	if len(c.counts) == 0 {
 		return nil
 	}
-	var p keys.Checkpoint
-	for _, n := range c.counts {
-		p.Counts = append(p.Counts, n)
-	}
-	for _, u := range c.uses {
-		p.Uses = append(p.Uses, u)
-	}
-	if err := c.store.SaveCheckpoint(ctx, p); err != nil {
+	if err := c.store.SaveCheckpoint(ctx, keys.Checkpoint{Counts: slices.Collect(maps.Values(c.counts))}); err != nil {
 		return err
 	}
 	clear(c.counts)
-	clear(c.uses)
+	return nil
+}
+
+// saveUses writes the last uses that changed. An outage is logged when it begins and when it ends, and
+// makes nothing degraded: no call depends on them, and that the store is lost is told elsewhere.
+func (c *checkpoints) saveUses(ctx context.Context) error {
+	for _, u := range c.directory.TakeUses(nil) {
+		c.uses[useKey{u.Credential, u.Secret}] = u
+	}
+	if len(c.uses) == 0 {
+		return nil
+	}
+	now := time.Now()
+	err := c.store.SaveCheckpoint(ctx, keys.Checkpoint{Uses: slices.Collect(maps.Values(c.uses))})
+	if err == nil {
+		clear(c.uses)
+	}
+	switch {
+	case err == nil && !c.usesFailing.IsZero():
+		c.log.Info("last uses are saved again", "after", now.Sub(c.usesFailing).Round(time.Millisecond))
+		c.usesFailing = time.Time{}
+	case err != nil && c.usesFailing.IsZero() && ctx.Err() == nil:
+		c.log.Warn("last uses cannot be saved; they are kept in memory until they can", "error", err)
+		c.usesFailing = now
+	}
+	if err != nil {
+		return fmt.Errorf("last uses: %w", err)
+	}
 	return nil
 }
 

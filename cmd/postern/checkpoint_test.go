@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -145,6 +146,58 @@ func TestCheckpointOutage(t *testing.T) {
 	text, err := os.ReadFile(store.path)
 	if err != nil || !strings.Contains(string(text), `"Used":3`) {
 		t.Errorf("want all three units saved, got %s, %v", text, err)
+	}
+}
+
+// book is a gateway's own, and remembers what it was asked.
+type book struct {
+	checkpointFile
+	rows   []int
+	pruned int
+}
+
+func (b *book) SaveCheckpoint(ctx context.Context, c keys.Checkpoint) error {
+	b.rows = append(b.rows, len(c.Counts))
+	return b.checkpointFile.SaveCheckpoint(ctx, c)
+}
+
+func (b *book) PruneCounts(ctx context.Context, before time.Time) (bool, error) {
+	b.pruned++
+	return b.checkpointFile.PruneCounts(ctx, before)
+}
+
+// TestSharedStoreLostSavesCounts: what the book has is not written again because the store of others
+// cannot take last uses, and nobody is told that counts would be forgotten.
+func TestSharedStoreLostSavesCounts(t *testing.T) {
+	log := &logBuffer{}
+	own := &book{checkpointFile: *newCheckpointFile(t.TempDir())}
+	shared := &sick{checkpointFile: *newCheckpointFile(t.TempDir()), broken: keys.ErrStoreUnavailable}
+	l := limiter.NewLocal(limiter.LocalOptions{Track: true})
+	c := newCheckpoints(l, keys.NewDirectory(keys.DirectoryOptions{}), ownCheckpoints{own, shared}, slog.New(slog.NewTextHandler(log, nil)))
+	span := limiter.NewCalendar(limiter.Day, nil).At(time.Now())
+	for i := range 3 {
+		count := limiter.Check{Counter: limiter.Counter{Subject: fmt.Sprint("key_", i)}, Limit: limiter.Limit{N: 100, Unit: limiter.Day}, Span: span}
+		var a limiter.Answer
+		if err := l.Decide(t.Context(), &limiter.Query{Cost: 1, Checks: []limiter.Check{count}}, &a); err != nil || !a.Allowed {
+			t.Fatalf("decide: %v, allowed %v", err, a.Allowed)
+		}
+		c.uses[useKey{"key_1", "secret"}] = keys.LastUse{Credential: "key_1", Secret: "secret", At: time.Now()}
+		if err := c.save(t.Context()); !errors.Is(err, keys.ErrStoreUnavailable) {
+			t.Errorf("got %v, want the shared store's error", err)
+		}
+	}
+	if want := []int{1, 1, 1}; !slices.Equal(own.rows, want) || own.pruned == 0 {
+		t.Errorf("the book was given %v counters and pruned %d times, want %v and at least once", own.rows, own.pruned, want)
+	}
+	if got := c.degraded(); got != "" {
+		t.Errorf("degraded: %s", got)
+	}
+	if text := log.String(); strings.Contains(text, "would forget") || strings.Count(text, "last uses cannot be saved") != 1 {
+		t.Errorf("want only the last uses told, and once:\n%s", text)
+	}
+	shared.broken = nil
+	if err := c.save(t.Context()); err != nil || len(c.uses) != 0 || !strings.Contains(log.String(), "last uses are saved again") {
+		t.Errorf("after the outage: %v, %d uses left:\n%s", err, len(c.uses), log)
 	}
 }
 

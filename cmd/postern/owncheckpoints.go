@@ -15,8 +15,10 @@ type ownCheckpoints struct {
 
 // SaveCheckpoint implements keys.CheckpointStore. The counts go first: nobody else knows them.
 func (o ownCheckpoints) SaveCheckpoint(ctx context.Context, c keys.Checkpoint) error {
-	if err := o.CheckpointStore.SaveCheckpoint(ctx, keys.Checkpoint{Counts: c.Counts}); err != nil {
-		return err
+	if len(c.Counts) > 0 {
+		if err := o.CheckpointStore.SaveCheckpoint(ctx, keys.Checkpoint{Counts: c.Counts}); err != nil {
+			return err
+		}
 	}
 	if len(c.Uses) == 0 {
 		return nil

@@ -149,17 +149,15 @@ func (d *Directory) find(text string) (*entry, *entrySecret) {
 	return nil, nil
 }
 
-// Recheck tells whether a principal that was admitted still would be, for streams and tunnels that
-// outlive a decision. A credential that is gone is CredentialRevoked.
-func (d *Directory) Recheck(p *Principal, now time.Time) Code {
-	if !d.mayAnswer(now) {
-		return DirectoryUnavailable
+// Recheck tells whether who was admitted a moment ago still would be, after something that may have
+// waited. While the credential is as it was, that costs no hash; else what was shown is looked up again,
+// so that a secret that was replaced counts too. It does not allocate.
+func (d *Directory) Recheck(shown Presented, p *Principal, now time.Time) Code {
+	if e := d.ids.find(p.ID); e != nil && e == p.entry && d.mayAnswer(now) {
+		return e.verdict(d.storeTime(now))
 	}
-	e := d.ids.find(p.ID)
-	if e == nil {
-		return CredentialRevoked
-	}
-	return e.verdict(d.storeTime(now))
+	_, code := d.Authenticate(shown, now)
+	return code
 }
 
 // SetCatalog puts a new configuration in force. Requests decided meanwhile see the old or the new

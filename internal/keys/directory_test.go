@@ -136,6 +136,7 @@ func TestStatesAnswerTheirCode(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			g := h.generate(NewCredential{Expiry: end})
+			before, _ := h.dir.Authenticate(Presented{Text: g.Secret.Reveal()}, h.clock.Now())
 			h.change(g.Credential.ID, c.edit)
 			p, code := h.dir.Authenticate(Presented{Text: g.Secret.Reveal()}, h.clock.Now())
 			if code != c.want {
@@ -144,8 +145,10 @@ func TestStatesAnswerTheirCode(t *testing.T) {
 			if p == nil || p.ID != g.Credential.ID {
 				t.Error("possession was proved, but there is no principal")
 			}
-			if got := h.dir.Recheck(p, h.clock.Now()); got != c.want {
-				t.Errorf("Recheck: got %q, want %q", got, c.want)
+			for _, p := range []*Principal{p, before} {
+				if got := h.dir.Recheck(Presented{Text: g.Secret.Reveal()}, p, h.clock.Now()); got != c.want {
+					t.Errorf("Recheck: got %q, want %q", got, c.want)
+				}
 			}
 		})
 	}
@@ -159,8 +162,24 @@ func TestDeletedIsUnknown(t *testing.T) {
 	if got := h.code(g.Secret.Reveal(), ""); got != InvalidCredentials {
 		t.Errorf("got %q, want invalid", got)
 	}
-	if got := h.dir.Recheck(p, h.clock.Now()); got != CredentialRevoked {
-		t.Errorf("a stream of a deleted key gets %q", got)
+	if got := h.dir.Recheck(Presented{Text: g.Secret.Reveal()}, p, h.clock.Now()); got != InvalidCredentials {
+		t.Errorf("a call of a deleted key that waited gets %q", got)
+	}
+}
+
+func TestRecheckSeesAReplacedSecret(t *testing.T) {
+	h := newHouse(t)
+	g := h.generate(NewCredential{})
+	shown := Presented{Text: g.Secret.Reveal()}
+	p, _ := h.dir.Authenticate(shown, h.clock.Now())
+	h.change(g.Credential.ID, func(c *Credential) { c.Name = "renamed" })
+	if got := h.dir.Recheck(shown, p, h.clock.Now()); got != Admitted {
+		t.Errorf("after another change: %q", got)
+	}
+	_, next, _ := h.format.NewKey(nil, false)
+	h.change(g.Credential.ID, func(c *Credential) { c.Secrets[0].Digest = h.vault.Digest(next.Reveal()) })
+	if got := h.dir.Recheck(shown, p, h.clock.Now()); got != InvalidCredentials {
+		t.Errorf("after the secret was replaced: %q", got)
 	}
 }
 
@@ -506,7 +525,7 @@ func TestReady(t *testing.T) {
 	if _, code := h.dir.Authenticate(Presented{Text: g.Secret.Reveal()}, now.Add(2*time.Hour)); code != DirectoryUnavailable {
 		t.Errorf("past max_stale: %q", code)
 	}
-	if code := h.dir.Recheck(&Principal{ID: g.Credential.ID}, now.Add(2*time.Hour)); code != DirectoryUnavailable {
+	if code := h.dir.Recheck(Presented{Text: g.Secret.Reveal()}, &Principal{ID: g.Credential.ID}, now.Add(2*time.Hour)); code != DirectoryUnavailable {
 		t.Errorf("Recheck past max_stale: %q", code)
 	}
 }

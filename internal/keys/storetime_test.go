@@ -66,8 +66,8 @@ func TestStoreTimeEnds(t *testing.T) {
 		h.dir.clock.Store(&clockReading{here: instantRead{at: now}, there: now.Add(c.there)})
 		who, code := h.dir.Authenticate(text, now)
 		_, byID := h.dir.ByID(g.Credential.ID, now)
-		if code != c.want || byID != c.want || h.dir.Recheck(who, now) != c.want {
-			t.Errorf("the store's clock %v ahead: %q, by id %q, again %q, want %q", c.there, code, byID, h.dir.Recheck(who, now), c.want)
+		if code != c.want || byID != c.want || h.dir.Recheck(text, who, now) != c.want {
+			t.Errorf("the store's clock %v ahead: %q, by id %q, again %q, want %q", c.there, code, byID, h.dir.Recheck(text, who, now), c.want)
 		}
 		if end := now.Add(20*time.Minute - c.there); c.want == Admitted {
 			if _, code := h.dir.Authenticate(text, end.Add(-time.Microsecond)); code != Admitted {
