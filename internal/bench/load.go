@@ -15,7 +15,8 @@ import (
 
 // load sends so many requests to a URL over so many connections and waits for every answer: so many a
 // second, evenly spaced, or as fast as they are answered if pace is 0. An answer other than 200 is an
-// error: refusals are cheap and would make a gateway look fast.
+// error: refusals are cheap and would make a gateway look fast. So are limits that are not counted where
+// they should be: more such answers than a stall of the machine explains are an error too.
 func load(ctx context.Context, target, key string, requests, connections, pace int) error {
 	u, err := url.Parse(target)
 	if err != nil {
@@ -38,15 +39,20 @@ func load(ctx context.Context, target, key string, requests, connections, pace i
 			return err
 		}
 	}
+	// One stall takes a request of each connection.
+	if astray := t.astray.Load(); astray > int64(max(requests/100, connections)) {
+		return fmt.Errorf("%d of %d answers of %s were not counted by the limiter that was to be measured (X-Postern-Limited-By)", astray, requests, u.Host)
+	}
 	return nil
 }
 
 // tickets are the requests that are left to send, and when.
 type tickets struct {
-	taken atomic.Int64
-	most  int64
-	began time.Time
-	gap   time.Duration
+	taken  atomic.Int64
+	astray atomic.Int64 // answers whose limits were counted without Redis
+	most   int64
+	began  time.Time
+	gap    time.Duration
 }
 
 // next waits until the next request is due; false when there is none.
@@ -87,6 +93,9 @@ func sendFrom(ctx context.Context, host string, text []byte, t *tickets) error {
 		resp.Body.Close()
 		if resp.StatusCode != http.StatusOK {
 			return fmt.Errorf("%s answered %s", host, resp.Status)
+		}
+		if resp.Header.Get("X-Postern-Limited-By") != "" {
+			t.astray.Add(1)
 		}
 	}
 	return nil
