@@ -116,9 +116,9 @@ func TestFailover(t *testing.T) {
 			t.Errorf("lost: got %d admitted, by share %v; want the shares of 10", n, byShare)
 		}
 		// The breakers are open by now: no more time is lost.
-		began, asked := time.Now(), store.asked.Load()
+		asked := store.asked.Load()
 		time.Sleep(time.Second)
-		began = time.Now()
+		began := time.Now()
 		if n, _ := admitted(); n != 10 {
 			t.Errorf("a second later: got %d admitted, want 10 again", n)
 		}
