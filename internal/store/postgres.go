@@ -89,6 +89,12 @@ func parsePostgres(dsn string) (*pgx.ConnConfig, error) {
 	if torn(dsn, u) {
 		return nil, errors.New("the address of PostgreSQL can be read in two ways: write postgres://USER:PASSWORD@HOST/DATABASE, and percent-encode the special characters of the password (/ is %2F, @ is %40, : is %3A, ? is %3F, # is %23)")
 	}
+	for _, server := range u.Query()["target_session_attrs"] {
+		// A standby lags: who reads it does not know the newest revocations.
+		if server != "read-write" && server != "primary" {
+			return nil, errors.New("the address of PostgreSQL asks by target_session_attrs for a server that may be a standby: leave that out, or write read-write or primary")
+		}
+	}
 	config, err := pgx.ParseConfig(dsn)
 	if err != nil {
 		return nil, fmt.Errorf("the address of PostgreSQL cannot be used: %s", withoutAddress(err, u))

@@ -26,3 +26,21 @@ func TestPostgresAddressIsNotTorn(t *testing.T) {
 		}
 	}
 }
+
+func TestPostgresStandbyIsRefused(t *testing.T) {
+	const address = "postgres://postern:s3cretpw@h1,h2/postern"
+	for setting, ok := range map[string]bool{
+		"": true, "?target_session_attrs=read-write": true, "?target_session_attrs=primary": true,
+		"?target_session_attrs=any": false, "?target_session_attrs=read-only": false, "?target_session_attrs=standby": false,
+		"?target_session_attrs=prefer-standby": false, "?target_session_attrs=": false,
+		"?target_session_attrs=primary&target_session_attrs=any": false,
+	} {
+		config, err := parsePostgres(address + setting)
+		if ok && (err != nil || config.ValidateConnect == nil) {
+			t.Errorf("%q: %v, or no server is looked at", setting, err)
+		}
+		if !ok && (err == nil || !strings.Contains(err.Error(), "standby") || strings.Contains(err.Error(), "s3cret")) {
+			t.Errorf("%q: got %v, want it refused", setting, err)
+		}
+	}
+}
