@@ -344,6 +344,9 @@ func (s *fakeStore) Changes(_ context.Context, after Seq, most int) ([]Change, e
 				list = append(list, Change{Seq: seq, Tenant: &t})
 			}
 		}
+		if s.seq < after {
+			return nil, ErrStoreWentBack
+		}
 		slices.SortFunc(list, func(a, b Change) int { return cmp.Compare(a.Seq, b.Seq) })
 		if s.mostRows > 0 {
 			most = min(most, s.mostRows)

@@ -70,6 +70,10 @@ func (d *Directory) Load(ctx context.Context) error {
 // Follow tails the store's changes from where Load ended, until ctx ends, and then returns nil. A
 // store that cannot be read is tried again with growing pauses of at most a second; the directory
 // keeps answering what it knows, see MaxStale. An outage is logged when it begins and when it ends.
+//
+// ErrStoreWentBack: numbers that were read before will be given to other changes, which would be taken
+// for known and skipped, revocations among them. The directory answers nothing any more; a new process
+// has to load everything.
 func (d *Directory) Follow(ctx context.Context) error {
 	if d.store == nil {
 		<-ctx.Done()
@@ -78,6 +82,11 @@ func (d *Directory) Follow(ctx context.Context) error {
 	pause, out := firstPause, time.Time{}
 	for ctx.Err() == nil {
 		err := d.catchUp(ctx)
+		if errors.Is(err, ErrStoreWentBack) {
+			d.loaded.Store(false)
+			d.deregister()
+			return fmt.Errorf("follow the store: %w", err)
+		}
 		if err == nil {
 			if !out.IsZero() {
 				d.log.Info("store can be read again", "after", d.now().Sub(out).Round(time.Millisecond))

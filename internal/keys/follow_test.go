@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -77,6 +78,48 @@ func TestFollowSurvivesAnOutage(t *testing.T) {
 	await(t, "the second log line", func() bool { return strings.Contains(log.String(), "again") })
 	if n := strings.Count(log.String(), "cannot be read"); n != 1 {
 		t.Errorf("the outage is logged %d times:\n%s", n, log)
+	}
+}
+
+// forgetful is a store that lost a change to one of its readers.
+type forgetful struct {
+	*fakeStore
+	lost atomic.Int64
+}
+
+func (s *forgetful) Changes(ctx context.Context, after Seq, most int) ([]Change, error) {
+	return s.fakeStore.Changes(ctx, after+Seq(s.lost.Load()), most)
+}
+
+// A database that fails over to a standby which lacked the newest changes gives their numbers away again.
+func TestFollowStopsWhenTheStoreWentBack(t *testing.T) {
+	h := newHouse(t)
+	g := h.generate(NewCredential{})
+	for _, shared := range []bool{false, true} {
+		store := &forgetful{fakeStore: h.store}
+		d := NewDirectory(DirectoryOptions{Store: store, Vault: h.vault, Format: h.format, Catalog: h.catalog, Now: h.clock.Now,
+			MaxStale: time.Hour, Shared: shared})
+		d.registered(d.instant(), true)
+		if err := d.Load(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if _, code := d.Authenticate(Presented{Text: g.Secret.Reveal()}, h.clock.Now()); code != Admitted {
+			t.Fatalf("before: %q", code)
+		}
+		ended := make(chan error, 1)
+		go func() { ended <- d.Follow(t.Context()) }()
+		store.lost.Store(1)
+		h.store.breakWith(nil) // wakes
+		if err := <-ended; !errors.Is(err, ErrStoreWentBack) {
+			t.Errorf("shared %t: got %v, want ErrStoreWentBack", shared, err)
+		}
+		d.registered(d.instant(), false) // a heartbeat that was on its way
+		if _, code := d.Authenticate(Presented{Text: g.Secret.Reveal()}, h.clock.Now()); code != DirectoryUnavailable {
+			t.Errorf("shared %t: it still answers %q", shared, code)
+		}
+		if err := d.Ready(h.clock.Now()); !errors.Is(err, ErrNotLoaded) {
+			t.Errorf("shared %t: ready is %v", shared, err)
+		}
 	}
 }
 

@@ -17,6 +17,9 @@ var (
 	// ErrOutcomeUnknown, beside ErrStoreUnavailable: the database was lost in the middle of a commit, and
 	// the change may have been written or not.
 	ErrOutcomeUnknown = errors.New("whether the change was written is not known")
+	// ErrStoreWentBack: the database does not have changes any more that were read from it before: it failed
+	// over to a standby that lacked them, or was restored from a backup.
+	ErrStoreWentBack = errors.New("the database lost changes that this gateway had; it must load everything anew")
 	// ErrDuplicate: an id or digest exists already.
 	ErrDuplicate = errors.New("duplicate")
 )
@@ -44,7 +47,8 @@ type Store interface {
 
 	// Changes returns what changed after the given number, oldest first, at most max entries
 	// (≥ 1). One entry per changed record and number; a record changed twice may appear once,
-	// with its newest content. It never skips a committed number that it has gone past.
+	// with its newest content. It never skips a committed number that it has gone past. after is a number
+	// that was read before: ErrStoreWentBack when the newest one is smaller.
 	Changes(ctx context.Context, after Seq, max int) ([]Change, error)
 
 	// Head returns the newest committed change number.

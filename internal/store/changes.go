@@ -81,6 +81,15 @@ func (s *Store) Changes(ctx context.Context, after keys.Seq, most int) ([]keys.C
 	}
 	if n := len(changes); n > 0 {
 		s.bell.ring(changes[n-1].Seq)
+		return changes, nil
+	}
+	// In the same snapshot, which began after the number was read, so that it cannot be an older one.
+	newest, err := head(ctx, tx)
+	if err != nil {
+		return nil, s.fail(ctx, doing, err)
+	}
+	if newest < after {
+		return nil, fmt.Errorf("%s: %w: its newest change is %d, and change %d was read before", doing, keys.ErrStoreWentBack, newest, after)
 	}
 	return changes, nil
 }

@@ -10,6 +10,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"postern/internal/keys"
 )
@@ -113,6 +114,26 @@ func (s *Store) alone(ctx context.Context) error {
 	}
 	if others > 0 {
 		return fmt.Errorf("%w by other programs of ours: stop every gateway first", ErrInUse)
+	}
+	return s.silent(ctx)
+}
+
+// heardLately is within which time a gateway that has not left must have beaten to count as running: ten
+// heartbeats of a store that can be shared.
+const heardLately = 10 * time.Second
+
+// silent tells whether gateways beat in the database: one whose address sets another application_name is
+// seen by nothing else.
+func (s *Store) silent(ctx context.Context) error {
+	nodes, now, err := s.Nodes(ctx)
+	if err != nil {
+		return err
+	}
+	for _, n := range nodes {
+		if age := now.Sub(n.SeenAt); n.LeftAt.IsZero() && age <= heardLately {
+			return fmt.Errorf("%w: the gateway %s on host %q was heard of %s ago: stop every gateway first; after one that was killed wait %s",
+				ErrInUse, n.ID, n.Host, age.Round(time.Millisecond), heardLately)
+		}
 	}
 	return nil
 }

@@ -93,6 +93,15 @@ func parsePostgres(dsn string) (*pgx.ConnConfig, error) {
 	if err != nil {
 		return nil, errors.New("the address is not a URL: write postgres://USER:PASSWORD@HOST/DATABASE, with % and two hex digits for each special character of the password")
 	}
+	if torn(dsn, u) {
+		return nil, errors.New("the address of PostgreSQL can be read in two ways: write postgres://USER:PASSWORD@HOST/DATABASE, and percent-encode the special characters of the password (/ is %2F, @ is %40, : is %3A, ? is %3F, # is %23)")
+	}
+	for _, server := range u.Query()["target_session_attrs"] {
+		// A standby lags: who reads it does not know the newest revocations.
+		if server != "read-write" && server != "primary" {
+			return nil, errors.New("the address of PostgreSQL asks by target_session_attrs for a server that may be a standby: leave that out, or write read-write or primary")
+		}
+	}
 	config, err := pgx.ParseConfig(dsn)
 	if err != nil {
 		return nil, fmt.Errorf("the address of PostgreSQL cannot be used: %s", withoutAddress(err, u))
@@ -108,6 +117,26 @@ func parsePostgres(dsn string) (*pgx.ConnConfig, error) {
 		config.ValidateConnect = writable
 	}
 	return config, nil
+}
+
+// torn tells whether a password with an unescaped special character may have been cut in two, so that a part
+// of it would be taken for a host, a database or a setting, and printed.
+func torn(dsn string, u *url.URL) bool {
+	_, rest, _ := strings.Cut(dsn, "://")
+	if end := strings.IndexAny(rest, "/?#"); end >= 0 && strings.Contains(rest[end:], "@") || u.Fragment != "" {
+		return true
+	}
+	if strings.Contains(strings.TrimPrefix(u.EscapedPath(), "/"), "/") {
+		return true
+	}
+	for host := range strings.SplitSeq(u.Host, ",") {
+		if colon := strings.LastIndexByte(host, ':'); colon > strings.LastIndexByte(host, ']') {
+			if _, err := strconv.ParseUint(host[colon+1:], 10, 16); err != nil {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // withoutAddress is what an error of the driver says, if that repeats nothing secret of the address.
