@@ -57,6 +57,7 @@ type storePart struct {
 	breaker *breaker
 	opened  atomic.Int64           // when the breaker opened, in µs of wall time; 0: it is closed
 	failed  atomic.Pointer[string] // the tag that got no answer last
+	probing atomic.Bool
 }
 
 var _ Limiter = (*Failover)(nil)
@@ -119,23 +120,29 @@ func (f *Failover) answer(ctx context.Context, q *Query, a *Answer, spend bool) 
 	return f.byShare(ctx, q, a, spend)
 }
 
-// failedOn notes that a part of the store did not answer about a tag.
+// failedOn notes that a part of the store did not answer about a tag. From then on it is probed until it
+// answers: whether it is lost, and when it is back, is seen without anybody's call.
 func (f *Failover) failedOn(part *storePart, tag string, err error) {
 	part.failed.Store(&tag)
-	if !part.breaker.note(false) {
+	f.failedOnce(part, err)
+	if part.probing.Swap(true) {
 		return
 	}
-	part.opened.Store(time.Now().UnixMicro())
-	f.log.Error("the shared limiter does not answer; limits are decided by on_loss until it does", "error", err)
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.closed {
-		return
+	if !f.closed {
+		f.probes.Go(func() { f.probe(part) })
 	}
-	f.probes.Go(func() { f.probe(part) })
 }
 
-// Times of a probe while the breaker is open.
+func (f *Failover) failedOnce(part *storePart, err error) {
+	if part.breaker.note(false) {
+		part.opened.Store(time.Now().UnixMicro())
+		f.log.Error("the shared limiter does not answer; limits are decided by on_loss until it does", "error", err)
+	}
+}
+
+// Times of a probe.
 const (
 	probeEvery  = 200 * time.Millisecond
 	probeJitter = 50 * time.Millisecond // more or less
@@ -159,12 +166,16 @@ func (f *Failover) probe(part *storePart) {
 		ctx, cancel := context.WithTimeout(f.stopped, probeBudget)
 		err := f.shared.Decide(ctx, q, &a)
 		cancel()
-		if err == nil {
-			part.breaker.close()
-			part.opened.Store(0)
-			f.log.Info("the shared limiter answers again", "after", time.Since(begun).Round(time.Millisecond))
-			return
+		if err != nil {
+			f.failedOnce(part, err)
+			continue
 		}
+		part.probing.Store(false) // first: a call that fails from now on begins another probe
+		if part.opened.Swap(0) != 0 {
+			f.log.Info("the shared limiter answers again", "after", time.Since(begun).Round(time.Millisecond))
+		}
+		part.breaker.close()
+		return
 	}
 }
 

@@ -242,7 +242,7 @@ func TestFailoverStates(t *testing.T) {
 	})
 }
 
-// TestFailoverLittleToDo: also who asks seldom stops to wait for a store that is lost.
+// TestFailoverLittleToDo: also who asks seldom stops to wait for a store that is lost, after one call.
 func TestFailoverLittleToDo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := &outage{Local: limiter.NewLocal(limiter.LocalOptions{})}
@@ -251,7 +251,7 @@ func TestFailoverLittleToDo(t *testing.T) {
 		for i := range 7 {
 			began := time.Now()
 			decide(t, f, 1, on(t, "key", "10/s"))
-			if waited := time.Since(began) > 0; waited != (i < 5) {
+			if waited := time.Since(began) > 0; waited != (i < 1) {
 				t.Errorf("call %d waited for the store: %v", i+1, waited)
 			}
 			time.Sleep(10 * time.Second)
@@ -273,8 +273,8 @@ func TestFailoverSeldomFails(t *testing.T) {
 			}
 			time.Sleep(time.Millisecond)
 		}
-		if n := store.asked.Load(); n != 100 {
-			t.Errorf("the store was asked %d times, want every time", n)
+		if n := store.asked.Load(); n < 100 || n > 110 {
+			t.Errorf("the store was asked %d times, want every time, and by a few probes", n)
 		}
 	})
 }

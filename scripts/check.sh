@@ -106,7 +106,7 @@ run_tests() {
   jq -r 'select(.Action=="pass" and .Test!=null) | .Package+" "+.Test' "$results" >>"$tmp/passed"
 }
 
-run_tests "all tests, shuffled, with the real servers" -count=1 -shuffle=on -timeout 10m -tags realservers ./...
+run_tests "all tests, shuffled, with the real servers" -count=1 -shuffle=on -timeout 20m -tags realservers ./...
 
 export CGO_ENABLED=1 # the race detector is C
 run_tests "race detector: everything where state is shared" -count=1 -race -timeout 10m \

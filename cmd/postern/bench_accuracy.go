@@ -52,7 +52,7 @@ type accuracyWork struct {
 func accuracyWorks(short bool) []accuracyWork {
 	limits, windows := []string{"2/s", "100/s", "2000/s", "20000/s"}, 10
 	if short {
-		limits, windows = []string{"2/s", "100/s", "2000/s"}, 2
+		limits, windows = []string{"2/s", "2000/s"}, 2
 	}
 	var works []accuracyWork
 	for _, gateways := range []int{1, 3, 5} {

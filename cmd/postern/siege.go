@@ -46,8 +46,9 @@ type siegeResult struct {
 	Limit    string  `json:"limit"`
 	Offered  int     `json:"offered"`
 	Admitted int     `json:"admitted"`
-	Allowed  int     `json:"allowed"`         // of those offered, by the bound of the backend
-	Ratio    float64 `json:"ratio"`           // admitted / allowed
+	Allowed  int     `json:"allowed"` // of those offered, by the bound of the backend
+	Ratio    float64 `json:"ratio"`   // admitted / allowed
+	least    int     // of what may be allowed, of which Allowed is the most
 	Over     int     `json:"over_admissions"` // proven ones, and proven wrong refusals
 	Wrong    int     `json:"wrong_refusals"`
 	Failed   int     `json:"failed"` // the limiter could not know
@@ -55,11 +56,13 @@ type siegeResult struct {
 
 // kept tells whether the promise was.
 func (r siegeResult) kept() bool {
-	return r.Over == 0 && r.Wrong == 0 && r.Failed == 0 && r.Ratio >= leastRatio && r.Ratio <= mostRatio
+	admitted := float64(r.Admitted)
+	return r.Over == 0 && r.Wrong == 0 && r.Failed == 0 && admitted >= leastRatio*float64(r.least) && admitted <= mostRatio*float64(r.Allowed)
 }
 
-// The ratio compares with a limiter that decides each call when it is made. A call takes its time, so
-// a few fall to the other side of a window's edge; whether a window held too many is judged apart.
+// The ratio compares with a limiter that decides each call when it is made, or when it returns. A call takes
+// its time, so a few fall to the other side of a window's edge; whether a window held too many is judged
+// apart.
 const (
 	leastRatio = 0.98
 	mostRatio  = 1.02
@@ -139,7 +142,8 @@ func (s siege) judge(seen [][]judge.Call, failed int) siegeResult {
 		r.Admitted += v.Admitted
 		r.Over += v.Over
 		r.Wrong += v.Wrong
-		r.Allowed += judge.Allowed(s.limit, list)
+		least, most := judge.Allowed(s.limit, list)
+		r.least, r.Allowed = r.least+least, r.Allowed+most
 	}
 	r.Offered += failed
 	r.Ratio = float64(r.Admitted) / float64(max(r.Allowed, 1))

@@ -70,16 +70,23 @@ func earlier(times []time.Duration, end time.Duration) int {
 	return n
 }
 
-// Allowed is how many of the calls an exact limiter admits that decides each when it is called.
-func Allowed(limit limiter.Limit, list []Call) int {
-	called := make([]time.Duration, len(list))
+// Allowed is how many of the calls an exact limiter admits: the fewest and the most of one that decides
+// each when it is called, and one that decides each when it returns.
+func Allowed(limit limiter.Limit, list []Call) (least, most int) {
+	called, returned := make([]time.Duration, len(list)), make([]time.Duration, len(list))
 	for i, c := range list {
-		called[i] = c.Called
+		called[i], returned[i] = c.Called, c.Returned
 	}
-	slices.Sort(called)
+	a, b := exact(limit, called), exact(limit, returned)
+	return min(a, b), max(a, b)
+}
+
+// exact is how many of the calls that come at those times an exact limiter admits.
+func exact(limit limiter.Limit, times []time.Duration) int {
+	slices.Sort(times)
 	var admitted []time.Duration
 	left := 0 // of those admitted have left the window
-	for _, now := range called {
+	for _, now := range times {
 		for left < len(admitted) && admitted[left] <= now-limit.Window {
 			left++
 		}
