@@ -104,6 +104,7 @@ type comparison struct {
 	pace        int     // requests a second; 0: as fast as they are answered
 	rounds      int     // 0: as many as asked for
 	keys        int     // that the gateway holds besides
+	shared      bool    // limits are counted in Redis: a lost one would make the gateway look fast
 	// aside measures what else a request costs; nil: nothing.
 	aside func(ctx context.Context, g *gatewayUnderTest, requests int) error
 }
@@ -157,21 +158,55 @@ func (b *bench) compare(ctx context.Context, c comparison) error {
 		return fmt.Errorf("keys create: %w", err)
 	}
 
+	r, err := b.measureRounds(ctx, c, bare, bareURL, g)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("\n%s, %d rounds of %d requests over %d connections\n", c.title, len(r.ratios), b.requests, b.connections)
+	tell("bare reverse proxy, CPU a request", median(r.bare), "µs")
+	tell("gateway, CPU a request", median(r.gateway), "µs")
+	b.judge("gateway's CPU over the bare proxy's (median of pairs)", median(r.ratios), "×", c.ratio)
+	tell("  lowest pair", slices.Min(r.ratios), "×")
+	tell("  highest pair", slices.Max(r.ratios), "×")
+	if c.shared {
+		b.judge("requests that Redis did not decide in time", 100*float64(r.astray)/float64(r.requests), "%", 1)
+	}
+	if c.aside != nil {
+		if err := c.aside(ctx, g, r.requests); err != nil {
+			return err
+		}
+	}
+	if c.allocations == 0 {
+		return nil
+	}
+	return b.measureAllocations(ctx, bareURL, g, c.allocations)
+}
+
+// rounds are what the rounds of a comparison showed.
+type rounds struct {
+	ratios, bare, gateway []float64 // by pair; CPU of a request in µs
+	requests              int       // to the gateway, the first rounds included
+	astray                int       // of them, decided without the limiter that is measured
+}
+
+// measureRounds sends requests to the bare proxy and to the gateway by turns.
+func (b *bench) measureRounds(ctx context.Context, c comparison, bare *process, bareURL string, g *gatewayUnderTest) (rounds, error) {
+	var r rounds
 	round := func(p *process, url string) (time.Duration, error) {
 		before, err := p.cpu()
 		if err != nil {
 			return 0, err
 		}
-		if err := load(ctx, url+"/orders/", g.key, b.requests, b.connections, c.pace); err != nil {
+		astray, err := load(ctx, url+"/orders/", g.key, b.requests, b.connections, c.pace)
+		if err != nil {
 			return 0, err
 		}
+		r.astray += astray
 		after, err := p.cpu()
 		return after - before, err
 	}
-	var ratios, bareCosts, ours []float64
 	const warmUp = 2 // rounds: connections, pools, caches
-	rounds := cmp.Or(c.rounds, b.rounds)
-	for i := range warmUp + rounds {
+	for i := range warmUp + cmp.Or(c.rounds, b.rounds) {
 		var bareCPU, ourCPU time.Duration
 		pair := []func() error{
 			func() (err error) { bareCPU, err = round(bare, bareURL); return err },
@@ -182,34 +217,21 @@ func (b *bench) compare(ctx context.Context, c comparison) error {
 		}
 		for _, measure := range pair {
 			if err := measure(); err != nil {
-				return err
+				return r, err
 			}
 		}
+		r.requests += b.requests
 		if i < warmUp {
 			continue
 		}
 		if bareCPU <= 0 || ourCPU <= 0 {
-			return errors.New("a round used no CPU time: the kernel keeps no schedstat, or the rounds are too short")
+			return r, errors.New("a round used no CPU time: the kernel keeps no schedstat, or the rounds are too short")
 		}
-		ratios = append(ratios, float64(ourCPU)/float64(bareCPU))
-		bareCosts = append(bareCosts, float64(bareCPU.Microseconds())/float64(b.requests))
-		ours = append(ours, float64(ourCPU.Microseconds())/float64(b.requests))
+		r.ratios = append(r.ratios, float64(ourCPU)/float64(bareCPU))
+		r.bare = append(r.bare, float64(bareCPU.Microseconds())/float64(b.requests))
+		r.gateway = append(r.gateway, float64(ourCPU.Microseconds())/float64(b.requests))
 	}
-	fmt.Printf("\n%s, %d rounds of %d requests over %d connections\n", c.title, rounds, b.requests, b.connections)
-	tell("bare reverse proxy, CPU a request", median(bareCosts), "µs")
-	tell("gateway, CPU a request", median(ours), "µs")
-	b.judge("gateway's CPU over the bare proxy's (median of pairs)", median(ratios), "×", c.ratio)
-	tell("  lowest pair", slices.Min(ratios), "×")
-	tell("  highest pair", slices.Max(ratios), "×")
-	if c.aside != nil {
-		if err := c.aside(ctx, g, (rounds+warmUp)*b.requests); err != nil {
-			return err
-		}
-	}
-	if c.allocations == 0 {
-		return nil
-	}
-	return b.measureAllocations(ctx, bareURL, g, c.allocations)
+	return r, nil
 }
 
 // measureAllocations counts what one request allocates in each process.
@@ -223,7 +245,7 @@ func (b *bench) measureAllocations(ctx context.Context, bareURL string, g *gatew
 		if err != nil {
 			return 0, err
 		}
-		if err := load(ctx, url+"/orders/", g.key, requests, b.connections, 0); err != nil {
+		if _, err := load(ctx, url+"/orders/", g.key, requests, b.connections, 0); err != nil {
 			return 0, err
 		}
 		after, err := mallocs(ctx)

@@ -73,7 +73,7 @@ func (b *bench) measureRedis(ctx context.Context) error {
 	// A stall of the machine that outlasts the budget shall not end the run.
 	limits := fmt.Sprintf(`{ backend: { addrs: ["127.0.0.1:%s"] }, on_loss: allow }`, s.port)
 	err = b.compare(ctx, comparison{
-		title: "Whole gateway, limits in Redis, one key", ratio: 1.25, allocations: 95, limits: limits, keys: min(10_000, b.keys),
+		title: "Whole gateway, limits in Redis, one key", ratio: 1.25, allocations: 95, limits: limits, shared: true, keys: min(10_000, b.keys),
 		aside: func(ctx context.Context, g *gatewayUnderTest, requests int) error {
 			resident, err := metric(ctx, g.admin, "process_resident_memory_bytes")
 			if err != nil {
@@ -102,7 +102,7 @@ func (b *bench) measureRedis(ctx context.Context) error {
 		return err
 	}
 	err = b.compare(ctx, comparison{
-		title: "Whole gateway, limits in Redis, 2,000 requests a second", ratio: 1.5, limits: limits, pace: 2000, rounds: max(1, b.rounds/3),
+		title: "Whole gateway, limits in Redis, 2,000 requests a second", ratio: 1.5, limits: limits, shared: true, pace: 2000, rounds: max(1, b.rounds/3),
 	})
 	if err != nil {
 		return err
