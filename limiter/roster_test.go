@@ -44,6 +44,35 @@ func (l *list) beat(self string, reckoned []string) []limiter.Peer {
 	return peers
 }
 
+// dealing is how limits were dealt out in many histories.
+type dealing struct{ full, looks int }
+
+// look fails when gateways have more than all of a limit.
+func (d *dealing) look(t *testing.T, r *rand.Rand, all []*limiter.Roster, now time.Time) {
+	t.Helper()
+	for _, n := range []int64{1, 2, 3, 7, 100, 1001} {
+		turn, sum := r.Uint64(), int64(0)
+		for _, g := range all {
+			sum += limiter.ShareOf(g, n, turn, now)
+		}
+		if sum > n {
+			t.Fatalf("%d gateways have %d of %d", len(all), sum, n)
+		}
+		d.looks++
+		if sum == n {
+			d.full++
+		}
+	}
+}
+
+func (d *dealing) judge(t *testing.T) {
+	t.Helper()
+	t.Logf("%d of %d limits were dealt out in full", d.full, d.looks)
+	if d.full < d.looks/10 {
+		t.Error("the histories prove little")
+	}
+}
+
 // TestSharesSumToN has gateways come, go, fall silent and come back, with replies that take their
 // time, and looks at every step that their shares fit into the limit.
 func TestSharesSumToN(t *testing.T) {
@@ -56,7 +85,7 @@ func TestSharesSumToN(t *testing.T) {
 		begun time.Time
 		peers []limiter.Peer
 	}
-	full, dealt := 0, 0
+	var seen dealing
 	for round := range rounds {
 		r := rand.New(rand.NewPCG(uint64(round), 7))
 		l := &list{now: time.Unix(1_800_000_000, 0), lines: map[string]line{}}
@@ -87,31 +116,16 @@ func TestSharesSumToN(t *testing.T) {
 				waiting[p.to] = false
 				all[p.to].Beat(p.begun, p.peers)
 			}
-			for _, n := range []int64{1, 2, 3, 7, 100, 1001} {
-				turn, sum := r.Uint64(), int64(0)
-				for _, g := range all {
-					sum += limiter.ShareOf(g, n, turn, l.now)
-				}
-				if sum > n {
-					t.Fatalf("round %d: %d gateways have %d of %d", round, len(all), sum, n)
-				}
-				dealt++
-				if sum == n {
-					full++
-				}
-			}
+			seen.look(t, r, all, l.now)
 		}
 	}
-	t.Logf("%d of %d limits were dealt out in full", full, dealt)
-	if full < dealt/10 {
-		t.Error("the histories prove little")
-	}
+	seen.judge(t)
 }
 
 // TestSharesOfALostList: a list in the store itself may begin anew at any time, also twice in a row, while
 // gateways come.
 func TestSharesOfALostList(t *testing.T) {
-	full, dealt := 0, 0
+	var seen dealing
 	for round := range 200 {
 		r := rand.New(rand.NewPCG(uint64(round), 8))
 		l := &list{now: time.Unix(1_800_000_000, 0), lines: map[string]line{}}
@@ -127,25 +141,10 @@ func TestSharesOfALostList(t *testing.T) {
 				g := all[i%len(all)]
 				g.Beat(l.now, l.beat(g.Self(), g.Reckoned()))
 			}
-			for _, n := range []int64{1, 2, 3, 7, 100} {
-				turn, sum := r.Uint64(), int64(0)
-				for _, g := range all {
-					sum += limiter.ShareOf(g, n, turn, l.now)
-				}
-				if sum > n {
-					t.Fatalf("round %d: %d gateways have %d of %d", round, len(all), sum, n)
-				}
-				dealt++
-				if sum == n {
-					full++
-				}
-			}
+			seen.look(t, r, all, l.now)
 		}
 	}
-	t.Logf("%d of %d limits were dealt out in full", full, dealt)
-	if full < dealt/10 {
-		t.Error("the histories prove little")
-	}
+	seen.judge(t)
 }
 
 // TestShares: those who agree deal everything out, each unit to somebody, in turns.

@@ -113,7 +113,7 @@ func TestConcurrentFleetLimits(t *testing.T) {
 			}
 		})
 	}
-	time.Sleep(2 * limit.Window) // until what was admitted by shares has left the windows too
+	f.windowEmpty(id) // of what was admitted by shares too, which was before
 	exact("after all of it")
 
 	// The day has counted every unit; what it counted beyond them is what replies were lost of.

@@ -317,6 +317,19 @@ func (f *fleetSite) siegeOf(ctx context.Context, key string, callers int, pause 
 // dayUsed is what a key's day stands at, by the API.
 func (f *fleetSite) dayUsed(n *fleetNode, id string) int {
 	f.t.Helper()
+	return f.used(n, id, "-day")
+}
+
+// windowEmpty returns when nothing that Redis admitted of a key is in its window of a second any more, and
+// so nothing that was admitted before that, by whomever.
+func (f *fleetSite) windowEmpty(id string) {
+	f.t.Helper()
+	f.await("an empty window", 10*time.Second, func() bool { return f.used(f.nodes[0], id, "-s") == 0 })
+}
+
+// used is what a key's limit with such a name stands at, by the API.
+func (f *fleetSite) used(n *fleetNode, id, suffix string) int {
+	f.t.Helper()
 	var answer struct {
 		Limits []struct {
 			Name string `json:"name"`
@@ -329,11 +342,11 @@ func (f *fleetSite) dayUsed(n *fleetNode, id string) int {
 		f.t.Fatalf("limits of %s: %d %s", id, status, text)
 	}
 	for _, l := range answer.Limits {
-		if strings.HasSuffix(l.Name, "-day") {
+		if strings.HasSuffix(l.Name, suffix) {
 			return l.Used
 		}
 	}
-	f.t.Fatalf("no day among the limits of %s: %+v", id, answer)
+	f.t.Fatalf("no %s among the limits of %s: %+v", suffix, id, answer)
 	return 0
 }
 
