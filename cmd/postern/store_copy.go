@@ -100,29 +100,9 @@ func copyStore(ctx context.Context, g *globals, cfg *config.Config, to string) (
 	}
 	defer func() { err = errors.Join(err, into.Close()) }()
 
-	back := strings.HasPrefix(target.address, "sqlite:")
-	if !back {
-		// Before the copy, which cannot be made twice.
-		if err := carryCounts(ctx, cfg, from, nil); err != nil {
-			return err
-		}
-	}
-	copied, err := from.CopyTo(ctx, into)
-	switch {
-	case errors.Is(err, store.ErrNotEmpty):
-		return &failure{code: exitFailed, err: err, next: "Name a database that is empty. Nothing was changed."}
-	case errors.Is(err, store.ErrInUse):
-		return &failure{code: exitFailed, err: err, next: "What they write meanwhile would be missing. Nothing was changed."}
-	case errors.Is(err, keys.ErrOutcomeUnknown):
-		return &failure{code: exitUnreachable, err: err, next: "Try again: if the other database is not empty then, the copy was made as a whole."}
-	case err != nil:
-		return unreachable(err)
-	}
-	if back {
-		if err := carryCounts(ctx, cfg, from, into); err != nil {
-			return &failure{code: exitFailed, err: fmt.Errorf("what this gateway's days and months have counted did not come along: %w", err),
-				next: fmt.Sprintf("Remove %s, and copy again.", strings.TrimPrefix(target.address, "sqlite:"))}
-		}
+	copied, err := copyBetween(ctx, cfg, target, from, into)
+	if err != nil {
+		return err
 	}
 	rows := int64(0)
 	for _, table := range copied {
@@ -132,6 +112,40 @@ func copyStore(ctx context.Context, g *globals, cfg *config.Config, to string) (
 	if err := verifyCopy(ctx, g, cfg, &installation{format: format, vault: vault, store: into}); err != nil {
 		return err
 	}
+	return tellCopied(g, target, rows, copied)
+}
+
+// copyBetween copies what is stored, and takes along what days and months have counted.
+func copyBetween(ctx context.Context, cfg *config.Config, target copyTarget, from, into *store.Store) ([]store.CopiedTable, error) {
+	back := strings.HasPrefix(target.address, "sqlite:")
+	if !back {
+		// Before the copy, which cannot be made twice.
+		if err := carryCounts(ctx, cfg, from, nil); err != nil {
+			return nil, err
+		}
+	}
+	copied, err := from.CopyTo(ctx, into)
+	switch {
+	case errors.Is(err, store.ErrNotEmpty):
+		return nil, &failure{code: exitFailed, err: err, next: "Name a database that is empty. Nothing was changed."}
+	case errors.Is(err, store.ErrInUse):
+		return nil, &failure{code: exitFailed, err: err, next: "What they write meanwhile would be missing. Nothing was changed."}
+	case errors.Is(err, keys.ErrOutcomeUnknown):
+		return nil, &failure{code: exitUnreachable, err: err, next: "Try again: if the other database is not empty then, the copy was made as a whole."}
+	case err != nil:
+		return nil, unreachable(err)
+	}
+	if back {
+		if err := carryCounts(ctx, cfg, from, into); err != nil {
+			return nil, &failure{code: exitFailed, err: fmt.Errorf("what this gateway's days and months have counted did not come along: %w", err),
+				next: fmt.Sprintf("Remove %s, and copy again.", strings.TrimPrefix(target.address, "sqlite:"))}
+		}
+	}
+	return copied, nil
+}
+
+// tellCopied says what was copied, and what to change next.
+func tellCopied(g *globals, target copyTarget, rows int64, copied []store.CopiedTable) error {
 	if g.output == "json" {
 		tables := map[string]int64{}
 		for _, table := range copied {
@@ -147,7 +161,7 @@ func copyStore(ctx context.Context, g *globals, cfg *config.Config, to string) (
 	} else {
 		fmt.Fprintf(g.err, "Next, write this into %s, and start the gateway.\n", g.config)
 	}
-	_, err = fmt.Fprintf(g.out, "store: %s\n", setting)
+	_, err := fmt.Fprintf(g.out, "store: %s\n", setting)
 	return err
 }
 
