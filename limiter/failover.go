@@ -166,7 +166,12 @@ func (f *Failover) probe(part *storePart) {
 		ctx, cancel := context.WithTimeout(f.stopped, probeBudget)
 		err := f.shared.Decide(ctx, q, &a)
 		cancel()
-		if err != nil {
+		switch {
+		case f.stopped.Err() != nil:
+			return
+		case notAsked(err):
+			continue
+		case err != nil:
 			f.failedOnce(part, err)
 			continue
 		}

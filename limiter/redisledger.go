@@ -144,13 +144,13 @@ func (l *ledger) end(r *Redis, b *batch, v verdict, err error) (freed bool) {
 		}
 		o.total = used + units
 		o.since -= k.since
-		switch {
-		case o.sure && repaired > 0 && k.sent > 0:
+		if repaired > 0 && k.sent > 0 { // Redis has lost something, or never had what a checkpoint holds
 			r.repairs.Add(1)
 			if b.purpose != toRepair {
 				r.suspect()
 			}
-		case !o.sure:
+		}
+		if !o.sure {
 			o.sure, o.held = true, 0
 			units += field - units - k.sent
 		}

@@ -53,6 +53,31 @@ func TestRedisRepairsQuotas(t *testing.T) {
 	allExpire(t, s)
 }
 
+// TestRedisRestoredComesBack: what a gateway restored from its checkpoint is brought to a Redis that has
+// nothing of it, without a call for any of it, and faster than page by page.
+func TestRedisRestoredComesBack(t *testing.T) {
+	const keys = 300
+	s := startRedis(t)
+	first := newRedis(t, limiter.RedisOptions{Addrs: []string{s.addr}, Node: "node"})
+	var checks []limiter.Check
+	for i := range keys {
+		checks = append(checks, today(t, fmt.Sprint("key ", i), "10/day"))
+		decide(t, first, 3, checks[i])
+	}
+	checkpoint := first.Changed(nil)
+	must(t, first.Close())
+	must(t, s.FlushAll(t.Context()).Err())
+	second := newRedis(t, limiter.RedisOptions{Addrs: []string{s.addr}, Node: "node"})
+	must(t, second.Restore(checkpoint))
+	eventually(t, 20*time.Second, "all counters are back", func() bool { return s.DBSize(t.Context()).Val() == keys })
+	reader := newRedis(t, limiter.RedisOptions{Addrs: []string{s.addr}, Node: "reader"})
+	for i, c := range checks {
+		if got := used(t, reader, c); got != 3 {
+			t.Fatalf("key %d: got %d used, want 3", i, got)
+		}
+	}
+}
+
 // TestRedisFlushedUnderLoad: however flushes and decisions fall together, the final count is exact.
 func TestRedisFlushedUnderLoad(t *testing.T) {
 	s := startRedis(t)
