@@ -124,6 +124,13 @@ func (b *Backend) decode(d *decoder, n *node, p path) {
 
 func (b *Backend) decodeRedis(d *decoder, n *node, p path) {
 	b.Redis = &Redis{}
+	if addrs, _ := n.child("addrs"); addrs != nil {
+		for _, addr := range addrs.items {
+			if strings.Contains(addr.text, "@") {
+				d.mask(addr) // an address with its password
+			}
+		}
+	}
 	d.section(reflect.ValueOf(b.Redis).Elem(), n, p)
 	if d.broken(p...) {
 		return

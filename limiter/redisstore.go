@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -59,6 +60,9 @@ func (o RedisOptions) connection() (*redis.UniversalOptions, error) {
 		return nil, errors.New("redis: no address")
 	}
 	for _, addr := range u.Addrs {
+		if strings.Contains(addr, "@") { // a password may stand before it
+			return nil, errors.New("redis: an address has a user or password in it: want host:port, and username and password apart")
+		}
 		if host, port, err := net.SplitHostPort(addr); err != nil || host == "" || port == "" {
 			return nil, fmt.Errorf("redis: address %q: want host:port", addr)
 		}
