@@ -76,9 +76,8 @@ func TestRedisCoalesces(t *testing.T) {
 	c := on(t, "key", "7/h")
 	decide(t, r, 1, c)
 	line.delay.Store(int64(100 * time.Millisecond))
-	first := make(chan struct{})
+	first, calls := make(chan struct{}), r.Calls()
 	go func() { defer close(first); decide(t, r, 1, c) }()
-	calls := r.Calls()
 	eventually(t, 5*time.Second, "the first is on the wire", func() bool { return r.Calls() > calls })
 
 	gone, cancel := context.WithCancel(t.Context())

@@ -102,6 +102,9 @@ func (r *Roster) Share(n int64, tag string) int64 {
 	return r.at(r.now()).share(n, turnOf(tag))
 }
 
+// HasShare tells whether this gateway has a part of the limits, be it not all that will be its own.
+func (r *Roster) HasShare() bool { return r.at(r.now()).of > 0 }
+
 // Settled returns how many gateways share the limits, this one included, as long as all of them reckon
 // with the same ones; 0 otherwise, and while this one has no share.
 func (r *Roster) Settled() int {

@@ -20,6 +20,7 @@ type shares struct {
 	log    *slog.Logger
 	soon   bool         // a newcomer has its share within a second or two
 	begun  atomic.Int64 // when run began, in ns of wall time
+	had    atomic.Bool  // it had its share once: from then on it is asked, whoever else comes and goes
 }
 
 const (
@@ -67,6 +68,9 @@ func (s *shares) run(ctx context.Context) {
 			s.log.Info("this gateway's share of the limits is renewed again", "after", time.Since(failing).Round(time.Millisecond))
 			failing = time.Time{}
 		}
+		if s.roster.HasShare() {
+			s.had.Store(true)
+		}
 		pause := renewEvery
 		if err == nil && s.roster.Settled() == 0 {
 			pause = settleEvery
@@ -90,7 +94,7 @@ const takingShare = 3 * time.Second
 // wait tells whether this gateway should not be asked yet because its share is about to come: without one
 // it could not decide what Redis does not.
 func (s *shares) wait() bool {
-	if s == nil || !s.soon || s.roster.Settled() > 0 {
+	if s == nil || !s.soon || s.had.Load() {
 		return false
 	}
 	begun := s.begun.Load()
