@@ -78,10 +78,14 @@ func (c *carriers) find(r *http.Request, f keys.Format, p *presented) *refusal {
 		found++
 		p.from, p.Text, p.ClientID = from, text, id
 	}
+	reject := func(detail string) *refusal {
+		*p = presented{} // whatever was taken before
+		return ambiguous(detail)
+	}
 	for _, name := range c.headers {
 		values := r.Header[name]
 		if len(values) > 1 {
-			return ambiguous("The header " + name + " is sent twice.")
+			return reject("The header " + name + " is sent twice.")
 		}
 		if len(values) == 1 && values[0] != "" {
 			take(Carrier{Kind: Header, Name: name}, values[0], "") // X-API-Key is one by name
@@ -102,7 +106,7 @@ func (c *carriers) find(r *http.Request, f keys.Format, p *presented) *refusal {
 	for _, name := range c.queries {
 		value, n, malformed := queryValue(r.URL.RawQuery, name)
 		if n > 1 {
-			return ambiguous("The query parameter that holds the key is sent twice.")
+			return reject("The query parameter that holds the key is sent twice.")
 		}
 		if n == 1 && (value != "" || malformed) {
 			take(Carrier{Kind: Query, Name: name}, value, "")
@@ -111,7 +115,7 @@ func (c *carriers) find(r *http.Request, f keys.Format, p *presented) *refusal {
 	if c.bearer || c.basic {
 		values := r.Header["Authorization"]
 		if len(values) > 1 {
-			return ambiguous("The header Authorization is sent twice.")
+			return reject("The header Authorization is sent twice.")
 		}
 		scheme, value := cutScheme(first(values))
 		switch {
@@ -132,8 +136,7 @@ func (c *carriers) find(r *http.Request, f keys.Format, p *presented) *refusal {
 		x.decision.Detail = half
 		return x
 	}
-	*p = presented{}
-	return ambiguous("The request holds two credentials; send one.")
+	return reject("The request holds two credentials; send one.")
 }
 
 // cutScheme parts the Authorization header as the most lenient upstream would, so that no key of

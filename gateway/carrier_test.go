@@ -171,6 +171,7 @@ func FuzzCarrier(f *testing.F) {
 	f.Add("", "", "app_0123456789ab", secret, "")
 	f.Add("", "", "", "", "a=1&api_key="+key+"&b=%zz")
 	f.Add("Bearer ", "", "", "", "api%5Fkey=%2")
+	f.Add("", "0", "", "", "api_key=&api_key=")
 	c, err := newCarriers([]Carrier{{Kind: Bearer}, {Kind: XAPIKey}, {Kind: Basic}, {Kind: ClientHeaders}, {Query, "api_key"}})
 	if err != nil {
 		f.Fatal(err)
