@@ -38,6 +38,7 @@ func (r *Redis) push() {
 	tidy, look := time.NewTicker(tidyEvery), time.NewTicker(lookEvery)
 	defer tidy.Stop()
 	defer look.Stop()
+	var memory memoryWatch
 	for {
 		select {
 		case <-r.closing.Done():
@@ -45,6 +46,7 @@ func (r *Redis) push() {
 		case <-tidy.C:
 			r.tidy()
 		case <-look.C:
+			r.lookAtMemory(&memory)
 			r.pushAll()
 		case <-r.repair:
 			r.pushAll()

@@ -89,13 +89,14 @@ func (s *server) kill() {
 func (s *server) pause(t testing.TB)  { t.Helper(); must(t, s.cmd.Process.Signal(syscall.SIGSTOP)) }
 func (s *server) resume(t testing.TB) { t.Helper(); must(t, s.cmd.Process.Signal(syscall.SIGCONT)) }
 
-// info returns one line of INFO as a number.
+// info returns one line of INFO as a number: of a line with several, the first.
 func (s *server) info(t testing.TB, section, name string) float64 {
 	t.Helper()
 	text, err := s.Info(context.Background(), section).Result()
 	must(t, err)
 	for line := range strings.Lines(text) {
 		if value, ok := strings.CutPrefix(strings.TrimSpace(line), name+":"); ok {
+			value, _, _ = strings.Cut(strings.TrimPrefix(value, "calls="), ",")
 			f, err := strconv.ParseFloat(value, 64)
 			must(t, err)
 			return f

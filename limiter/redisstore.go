@@ -129,6 +129,14 @@ func (s store) client(ctx context.Context, key string) (*redis.Client, error) {
 	return s.cluster.MasterForKey(ctx, key)
 }
 
+// each calls f with every server that decides, with those of a cluster at the same time.
+func (s store) each(ctx context.Context, f func(context.Context, *redis.Client) error) error {
+	if s.cluster == nil {
+		return f(ctx, s.single)
+	}
+	return s.cluster.ForEachMaster(ctx, f)
+}
+
 // once is a command that the cluster's client does not send again after a network error. It follows MOVED
 // and ASK with it, also to a server that holds no slots yet.
 type once struct{ *redis.StringCmd }
