@@ -2,6 +2,7 @@ package limiter_test
 
 import (
 	"fmt"
+	"runtime"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -17,6 +18,7 @@ type callers struct {
 	today       limiter.Span
 }
 
+// newCallers makes n callers with a rate by the second.
 func newCallers(n int, rate int64) *callers {
 	c := &callers{rate: rate, today: limiter.NewCalendar(limiter.Day, nil).At(time.Now())}
 	c.today.End += c.today.End - c.today.Start // midnight may come while this runs
@@ -64,41 +66,64 @@ func BenchmarkLocalDecide(b *testing.B) {
 		{"100000 keys admitted", 100_000, 1000},
 		{"100000 keys refused", 100_000, 1},
 	} {
-		setup := func(b *testing.B) (*callers, func(*limiter.Query, *limiter.Answer)) {
+		// fill makes a limiter that holds the counters of some callers.
+		fill := func(b *testing.B, who *callers) func(*limiter.Query, *limiter.Answer) {
 			l := limiter.NewLocal(limiter.LocalOptions{})
-			who := newCallers(bench.keys, bench.rate)
 			decide := func(q *limiter.Query, a *limiter.Answer) {
 				if err := l.Decide(b.Context(), q, a); err != nil {
 					b.Error(err)
 				}
 			}
 			q, a := who.query(), limiter.Answer{}
-			for i := range bench.keys {
+			for i := range who.ids {
 				who.put(q, i)
 				decide(q, &a)
 			}
-			b.ReportAllocs()
-			b.ResetTimer()
-			return who, decide
+			return decide
 		}
 		b.Run(bench.name, func(b *testing.B) {
-			who, decide := setup(b)
+			who := newCallers(bench.keys, bench.rate)
+			decide := fill(b, who)
 			q, a := who.query(), limiter.Answer{}
+			b.ReportAllocs()
 			for i := 0; b.Loop(); i++ {
 				who.put(q, i)
 				decide(q, &a)
 			}
 		})
-		b.Run(bench.name+" parallel", func(b *testing.B) {
-			who, decide := setup(b)
-			var starts atomic.Int64
-			b.RunParallel(func(pb *testing.PB) {
-				q, a := who.query(), limiter.Answer{}
-				for i := int(starts.Add(1)) * 1009; pb.Next(); i++ {
-					who.put(q, i)
-					decide(q, &a)
+		// With apart, each core has a limiter of its own with its part of the callers: what the machine
+		// lets two cores do that share nothing.
+		for _, form := range []struct {
+			name  string
+			apart bool
+		}{{" parallel", false}, {" apart", true}} {
+			b.Run(bench.name+form.name, func(b *testing.B) {
+				cores := runtime.GOMAXPROCS(0)
+				var whose []*callers
+				var decides []func(*limiter.Query, *limiter.Answer)
+				for i := range cores {
+					keys := bench.keys
+					if form.apart {
+						keys = max(1, keys/cores)
+					} else if i > 0 {
+						whose, decides = append(whose, whose[0]), append(decides, decides[0])
+						continue
+					}
+					who := newCallers(keys, bench.rate)
+					whose, decides = append(whose, who), append(decides, fill(b, who))
 				}
+				b.ResetTimer()
+				var starts atomic.Int64
+				b.RunParallel(func(pb *testing.PB) {
+					n := int(starts.Add(1))
+					who, decide := whose[n-1], decides[n-1]
+					q, a := who.query(), limiter.Answer{}
+					for i := n * 1009; pb.Next(); i++ {
+						who.put(q, i)
+						decide(q, &a)
+					}
+				})
 			})
-		})
+		}
 	}
 }

@@ -3,6 +3,7 @@
 package limiter_test
 
 import (
+	"fmt"
 	"sync"
 	"syscall"
 	"testing"
@@ -52,7 +53,6 @@ func BenchmarkRedisDecide(b *testing.B) {
 				q.Checks = q.Checks[:bench.limits]
 				must(b, l.Decide(b.Context(), q, &a))
 			}
-			redisCPU := func() float64 { return s.info(b, "cpu", "used_cpu_user") + s.info(b, "cpu", "used_cpu_sys") }
 			run := func(n, from int) {
 				q, a := who.query(), limiter.Answer{}
 				all := q.Checks
@@ -67,7 +67,7 @@ func BenchmarkRedisDecide(b *testing.B) {
 				}
 			}
 			b.ReportAllocs()
-			used, redisUsed, calls := cpu(b), redisCPU(), l.Calls()
+			used, redisUsed, calls := cpu(b), s.cpu(b), l.Calls()
 			b.ResetTimer()
 			done := make(chan struct{})
 			for c := range bench.clients {
@@ -83,8 +83,36 @@ func BenchmarkRedisDecide(b *testing.B) {
 			b.StopTimer()
 			n := float64(b.N)
 			b.ReportMetric(float64(cpu(b)-used)/n, "cpu-ns/op")
-			b.ReportMetric((redisCPU()-redisUsed)*1e9/n, "redis-ns/op")
+			b.ReportMetric((s.cpu(b)-redisUsed)*1e9/n, "redis-ns/op")
 			b.ReportMetric(float64(l.Calls()-calls)/n, "calls/op")
+		})
+	}
+}
+
+// BenchmarkRedisGet is the yardstick: what being asked costs Redis at all on this machine, where the answer
+// is a GET of one short string.
+func BenchmarkRedisGet(b *testing.B) {
+	for _, clients := range []int{1, 32} {
+		b.Run(fmt.Sprint(clients, " clients"), func(b *testing.B) {
+			s := startRedis(b)
+			must(b, s.Set(b.Context(), "key", "value", 0).Err())
+			used, redisUsed := cpu(b), s.cpu(b)
+			b.ResetTimer()
+			var group sync.WaitGroup
+			for c := range clients {
+				group.Go(func() {
+					for range (b.N + c) / clients {
+						if err := s.Get(b.Context(), "key").Err(); err != nil {
+							b.Error(err)
+							return
+						}
+					}
+				})
+			}
+			group.Wait()
+			b.StopTimer()
+			b.ReportMetric(float64(cpu(b)-used)/float64(b.N), "cpu-ns/op")
+			b.ReportMetric((s.cpu(b)-redisUsed)*1e9/float64(b.N), "redis-ns/op")
 		})
 	}
 }

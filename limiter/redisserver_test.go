@@ -106,6 +106,12 @@ func (s *server) info(t testing.TB, section, name string) float64 {
 	return 0
 }
 
+// cpu is how long Redis has used a processor, in s.
+func (s *server) cpu(t testing.TB) float64 {
+	t.Helper()
+	return s.info(t, "cpu", "used_cpu_user") + s.info(t, "cpu", "used_cpu_sys")
+}
+
 // eventually waits until something holds.
 func eventually(t testing.TB, d time.Duration, what string, holds func() bool) {
 	t.Helper()

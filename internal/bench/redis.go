@@ -112,6 +112,14 @@ func (b *bench) measureRedis(ctx context.Context) error {
 		return err
 	}
 	fmt.Println("\nLimiter in Redis, without a gateway")
+	for _, c := range []struct{ name, what string }{{"1_clients", "a plain GET alone"}, {"32_clients", "a plain GET, 32 clients"}} {
+		r, ok := found["RedisGet/"+c.name+"-2"]
+		if !ok {
+			return fmt.Errorf("there is no BenchmarkRedisGet/%s", c.name)
+		}
+		tell(c.what+", client's CPU", r.cpuNanoseconds/1000, "µs")
+		tell(c.what+", Redis's CPU", r.others["redis-ns/op"]/1000, "µs")
+	}
 	for _, name := range []string{"alone", "alone_refused", "32_clients", "32_clients_refused", "two_limits", "one_limit", "32_clients_one_key"} {
 		r, ok := found["RedisDecide/"+name+"-2"]
 		if !ok {
