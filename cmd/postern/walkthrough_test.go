@@ -52,7 +52,8 @@ func newWalk(t *testing.T, name string, replace ...string) *walk {
 	from := filepath.Join("../../examples", name)
 	w := &walk{t: t, dir: t.TempDir(), variables: filepath.Join(t.TempDir(), "variables")}
 	w.substitute = strings.NewReplacer(replace...)
-	w.env = append(os.Environ(), "POSTERN_DRAIN__DELAY=0s")
+	w.env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "POSTERN_") }) // what asks for long forms, too
+	w.env = append(w.env, "POSTERN_DRAIN__DELAY=0s")
 	files, err := os.ReadDir(from)
 	if err != nil {
 		t.Fatal(err)

@@ -51,7 +51,8 @@ type fleetModel struct {
 	format Format
 	base   time.Time     // true time
 	step   time.Duration // by which the database's clock is wrong
-	steps  bool          // it may be set; then no node starts later, for a first look believes it
+	steps  bool          // it is set once all nodes run, and none starts later: a first look believes it
+	run    bool          // all that start at first do
 
 	credentials []Credential
 	changed     []Seq
@@ -112,6 +113,7 @@ func newFleetModel(t *testing.T, seed uint64) *fleetModel {
 			n.run(&n.beating, func() { n.fleet.beat(context.Background(), n.now()) })
 		}
 	}
+	m.run = true
 	return m
 }
 
@@ -169,7 +171,7 @@ func (m *fleetModel) act() {
 		m.revoke()
 	case p < 90:
 		n.cutReads, n.cutWrites, n.loseAnswers = m.rand.IntN(3) == 0, m.rand.IntN(3) == 0, m.rand.IntN(4) == 0
-	case p < 92 && m.steps:
+	case p < 92 && m.steps && m.run:
 		m.step += time.Duration(m.rand.IntN(400)-200) * time.Second
 		m.say("the database's clock is set to %s", m.step)
 	case n.stopped && !m.steps:

@@ -100,6 +100,7 @@ func TestFollowStopsWhenTheStoreWentBack(t *testing.T) {
 		d := NewDirectory(DirectoryOptions{Store: store, Vault: h.vault, Format: h.format, Catalog: h.catalog, Now: h.clock.Now,
 			MaxStale: time.Hour, Shared: shared})
 		d.registered(d.instant(), true)
+		h.clock.advance(time.Nanosecond)
 		if err := d.Load(t.Context()); err != nil {
 			t.Fatal(err)
 		}

@@ -4,14 +4,14 @@ import "time"
 
 // FleetWatch tells how long ago nodes were last heard of. The database's clock says so, but it may be
 // put forward, and then every node would look long silent to who asks before it beats again. So a
-// heartbeat that came while this watched cannot be older than the look before it, and one that was
-// there then has aged by what passed here since. Where it errs it takes nodes for younger, which only
-// makes others wait. Only what a first look finds is believed as it stands.
+// heartbeat that came while this watched counts from the look that found it, however long ago the look
+// before was, and ages by what passes here. Where it errs it takes nodes for younger, which only makes
+// others wait. Only what a first look finds is believed as it stands.
 //
 // It is not safe for concurrent use.
 type FleetWatch struct {
-	known map[nodeRun]heard
-	last  time.Time // when the look before began; zero: there was none
+	known  map[nodeRun]heard
+	looked bool // before
 }
 
 type nodeRun struct {
@@ -34,14 +34,14 @@ func (w *FleetWatch) Look(nodes []Node, now, began, ended time.Time) []SeenNode 
 		run := nodeRun{n.ID, n.Boot}
 		h, there := w.known[run]
 		if !there || h.beats != n.Beats {
-			h = heard{beats: n.Beats, age: max(0, now.Sub(n.SeenAt)), at: ended}
-			if !w.last.IsZero() {
-				h.age = min(h.age, max(0, ended.Sub(w.last)))
+			h = heard{beats: n.Beats, at: ended}
+			if !w.looked {
+				h.age = max(0, now.Sub(n.SeenAt))
 			}
 		}
 		known[run] = h
 		seen[i] = SeenNode{Node: n, Age: h.age + max(0, began.Sub(h.at))}
 	}
-	w.known, w.last = known, began
+	w.known, w.looked = known, true
 	return seen
 }

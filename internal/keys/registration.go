@@ -12,7 +12,7 @@ type instantRead struct {
 // is replaced as a whole, by the one goroutine that writes heartbeats.
 type registration struct {
 	renewed instantRead // before the last heartbeat that was committed was begun
-	// since is when the node was last entered among those that count: what was read before may lack
+	// since is when the node was last entered among those that count: what was read until then may lack
 	// changes that nobody waited for this node to confirm.
 	since time.Time
 }
@@ -68,7 +68,7 @@ func (d *Directory) trusted(now time.Time) bool {
 	read := d.lastRead.Load()
 	if d.shared {
 		r := d.registration.Load()
-		if r == nil || read == nil || read.at.Before(r.since) || d.maxStale > 0 && d.elapsed(r.renewed, now) > d.maxStale {
+		if r == nil || read == nil || !read.at.After(r.since) || d.maxStale > 0 && d.elapsed(r.renewed, now) > d.maxStale {
 			return false
 		}
 	}

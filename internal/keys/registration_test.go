@@ -42,11 +42,16 @@ func TestSharedDirectoryNeedsItsRegistration(t *testing.T) {
 		_, code := d.Authenticate(Presented{Text: g.Secret.Reveal()}, h.clock.Now())
 		return code
 	}
-	read := func() {
+	readNow := func() {
 		t.Helper()
 		if err := d.catchUp(t.Context()); err != nil {
 			t.Fatal(err)
 		}
+	}
+	read := func() {
+		t.Helper()
+		h.clock.advance(time.Nanosecond)
+		readNow()
 	}
 	beat := func() {
 		begun := d.instant()
@@ -62,6 +67,10 @@ func TestSharedDirectoryNeedsItsRegistration(t *testing.T) {
 	beat()
 	if got := code(); got != DirectoryUnavailable {
 		t.Errorf("loaded before it was registered: %q", got)
+	}
+	readNow()
+	if got := code(); got != DirectoryUnavailable {
+		t.Errorf("read at the very time at which it was registered, perhaps before: %q", got)
 	}
 	read()
 	if got, err := code(), d.Ready(h.clock.Now()); got != Admitted || err != nil {
