@@ -3,6 +3,8 @@ package limiter_test
 import (
 	"fmt"
 	"runtime"
+	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -66,64 +68,88 @@ func BenchmarkLocalDecide(b *testing.B) {
 		{"100000 keys admitted", 100_000, 1000},
 		{"100000 keys refused", 100_000, 1},
 	} {
-		// fill makes a limiter that holds the counters of some callers.
-		fill := func(b *testing.B, who *callers) func(*limiter.Query, *limiter.Answer) {
-			l := limiter.NewLocal(limiter.LocalOptions{})
-			decide := func(q *limiter.Query, a *limiter.Answer) {
-				if err := l.Decide(b.Context(), q, a); err != nil {
-					b.Error(err)
-				}
-			}
-			q, a := who.query(), limiter.Answer{}
-			for i := range who.ids {
-				who.put(q, i)
-				decide(q, &a)
-			}
-			return decide
-		}
 		b.Run(bench.name, func(b *testing.B) {
-			who := newCallers(bench.keys, bench.rate)
-			decide := fill(b, who)
-			q, a := who.query(), limiter.Answer{}
+			one := newSubjects(b, bench.keys, bench.rate)
 			b.ReportAllocs()
-			for i := 0; b.Loop(); i++ {
-				who.put(q, i)
-				decide(q, &a)
-			}
+			b.ResetTimer()
+			one.decide(b, 0, b.N)
 		})
-		// With apart, each core has a limiter of its own with its part of the callers: what the machine
-		// lets two cores do that share nothing.
-		for _, form := range []struct {
-			name  string
-			apart bool
-		}{{" parallel", false}, {" apart", true}} {
-			b.Run(bench.name+form.name, func(b *testing.B) {
-				cores := runtime.GOMAXPROCS(0)
-				var whose []*callers
-				var decides []func(*limiter.Query, *limiter.Answer)
-				for i := range cores {
-					keys := bench.keys
-					if form.apart {
-						keys = max(1, keys/cores)
-					} else if i > 0 {
-						whose, decides = append(whose, whose[0]), append(decides, decides[0])
-						continue
-					}
-					who := newCallers(keys, bench.rate)
-					whose, decides = append(whose, who), append(decides, fill(b, who))
-				}
-				b.ResetTimer()
-				var starts atomic.Int64
-				b.RunParallel(func(pb *testing.PB) {
-					n := int(starts.Add(1))
-					who, decide := whose[n-1], decides[n-1]
-					q, a := who.query(), limiter.Answer{}
-					for i := n * 1009; pb.Next(); i++ {
-						who.put(q, i)
-						decide(q, &a)
-					}
-				})
-			})
+		b.Run(bench.name+" parallel", func(b *testing.B) {
+			all := newSubjects(b, bench.keys, bench.rate)
+			b.ResetTimer()
+			onAllCores(b, b.N, all)
+		})
+	}
+}
+
+// BenchmarkLocalScaling compares one limiter, used by all cores, with one for each core that has its part of
+// the callers: what the machine lets cores do that share nothing. Short turns of both alternate; ratio is the
+// median of the pairs.
+func BenchmarkLocalScaling(b *testing.B) {
+	for _, bench := range []struct {
+		name string
+		keys int
+		rate int64
+	}{
+		{"100000 counters admitted", 32_000, 1000},
+		{"100000 keys admitted", 100_000, 1000},
+		{"100000 keys refused", 100_000, 1},
+	} {
+		b.Run(bench.name, func(b *testing.B) {
+			shared := newSubjects(b, bench.keys, bench.rate)
+			var apart []*subjects
+			for range runtime.GOMAXPROCS(0) {
+				apart = append(apart, newSubjects(b, bench.keys/runtime.GOMAXPROCS(0), bench.rate))
+			}
+			b.ResetTimer()
+			const turns = 25
+			var ratios []float64
+			for range turns {
+				n := max(1, b.N/turns)
+				begun := time.Now()
+				onAllCores(b, n, shared)
+				between := time.Now()
+				onAllCores(b, n, apart...)
+				ratios = append(ratios, float64(between.Sub(begun))/float64(time.Since(between)))
+			}
+			slices.Sort(ratios)
+			b.ReportMetric(ratios[turns/2], "ratio")
+		})
+	}
+}
+
+// subjects are callers with a limiter that holds their counters.
+type subjects struct {
+	*callers
+	limiter *limiter.Local
+	at      atomic.Int64 // the caller to go on with
+}
+
+func newSubjects(b *testing.B, n int, rate int64) *subjects {
+	s := &subjects{callers: newCallers(n, rate), limiter: limiter.NewLocal(limiter.LocalOptions{})}
+	s.decide(b, 0, n)
+	return s
+}
+
+// decide decides n times, from one caller on.
+func (s *subjects) decide(b *testing.B, from, n int) {
+	q, a := s.query(), limiter.Answer{}
+	for i := range n {
+		s.put(q, from+i)
+		if err := s.limiter.Decide(b.Context(), q, &a); err != nil {
+			b.Error(err)
+			return
 		}
 	}
+}
+
+// onAllCores decides n times in all, on all cores, core i with limiter i if there is more than one.
+func onAllCores(b *testing.B, n int, by ...*subjects) {
+	var group sync.WaitGroup
+	cores := runtime.GOMAXPROCS(0)
+	for i := range cores {
+		s, part := by[i%len(by)], (n+i)/cores
+		group.Go(func() { s.decide(b, int(s.at.Add(int64(part)))+i*1009, part) })
+	}
+	group.Wait()
 }

@@ -107,11 +107,15 @@ func (b *bench) measureDecision(ctx context.Context) error {
 // cores are worth depends on the machine and on what else it does; so one limiter on two cores is judged by
 // two limiters, each on a core of its own.
 func (b *bench) measureLimiter(ctx context.Context) error {
-	one, err := b.goBench(ctx, "./limiter", "^BenchmarkLocalDecide$/(admitted|refused|parallel)$", "1")
+	one, err := b.goBench(ctx, "./limiter", "^BenchmarkLocalDecide$", "1")
 	if err != nil {
 		return err
 	}
-	two, err := b.goBench(ctx, "./limiter", "^BenchmarkLocalDecide$/(parallel|apart)$", "2")
+	two, err := b.goBench(ctx, "./limiter", "^BenchmarkLocalDecide$/parallel$", "2")
+	if err != nil {
+		return err
+	}
+	shared, err := b.goBench(ctx, "./limiter", "^BenchmarkLocalScaling$", "2")
 	if err != nil {
 		return err
 	}
@@ -140,20 +144,18 @@ func (b *bench) measureLimiter(ctx context.Context) error {
 		if !ok {
 			return fmt.Errorf("there is no Benchmark%s on two cores", parallel)
 		}
-		apart, ok := two[name+"_apart-2"]
-		if !ok {
-			return fmt.Errorf("there is no Benchmark%s_apart on two cores", name)
-		}
 		what := strings.ReplaceAll(c.name, "_", " ")
 		b.judge(what, single.nanoseconds/1000, "µs", 1)
 		b.judge(what+", allocations", single.allocations, "", 0)
 		tell(what+", time on two cores over one", both.nanoseconds/alone.nanoseconds, "×")
-		ratio := both.nanoseconds / apart.nanoseconds
-		if c.scales {
-			b.judge(what+", time on two cores over two limiters'", ratio, "×", 1.25)
-		} else {
-			tell(what+", time on two cores over two limiters'", ratio, "×")
+		if !c.scales {
+			continue
 		}
+		scaling, ok := shared["LocalScaling/"+c.name+"-2"]
+		if !ok {
+			return fmt.Errorf("there is no BenchmarkLocalScaling/%s", c.name)
+		}
+		b.judge(what+", two cores, over a limiter for each", scaling.others["ratio"], "×", 1.25)
 	}
 	return nil
 }
