@@ -59,13 +59,14 @@ func TestCertLockExcludes(t *testing.T) {
 func TestCertLockOutlivesItsLease(t *testing.T) {
 	db := openStore(t)
 	a, b := lockStore(t, db, slog.New(slog.DiscardHandler)), lockStore(t, db, slog.New(slog.DiscardHandler))
+	a.lease, b.lease = 3*time.Second, 3*time.Second // renewed each second: longer than a busy disk keeps a commit waiting
 	ctx, cancel := context.WithCancel(t.Context())
 	if err := a.Lock(ctx, "job"); err != nil {
 		t.Fatal(err)
 	}
 	cancel()
 	began := time.Now()
-	patient, cancel := context.WithTimeout(t.Context(), 3*a.lease)
+	patient, cancel := context.WithTimeout(t.Context(), a.lease*3/2)
 	defer cancel()
 	if err := b.Lock(patient, "job"); !errors.Is(err, context.DeadlineExceeded) {
 		t.Fatalf("after %s: got %v, want the lock to be held still", time.Since(began), err)

@@ -11,22 +11,26 @@ import (
 
 // memoryWatch tells of servers that drop counters when their memory is full, each once.
 type memoryWatch struct {
-	looked time.Time
+	looked  time.Time
+	refused bool // this user may not ask
 
 	mu   sync.Mutex        // a cluster's servers are asked at the same time
 	told map[string]string // by server: the policy that was told of
 }
 
-// lookAtMemory looks once a minute. A user who may not ask (INFO) is not warned.
+// memoryPatience bounds a look.
+const memoryPatience = 200 * time.Millisecond
+
+// lookAtMemory looks once a minute, until the server says that this user may not ask (INFO).
 func (r *Redis) lookAtMemory(w *memoryWatch) {
-	if !w.looked.IsZero() && time.Since(w.looked) < tidyEvery {
+	if w.refused || !w.looked.IsZero() && time.Since(w.looked) < tidyEvery {
 		return
 	}
 	w.looked = time.Now()
-	ctx, cancel := context.WithTimeout(r.closing, time.Second)
+	// Counts are pushed by the same goroutine. A server that cannot be asked now is asked in a minute.
+	ctx, cancel := context.WithTimeout(r.closing, memoryPatience)
 	defer cancel()
-	// One server that cannot be asked does not keep the others from being asked, and is asked again.
-	_ = r.store.each(ctx, func(ctx context.Context, c *redis.Client) error {
+	err := r.store.each(ctx, func(ctx context.Context, c *redis.Client) error {
 		text, err := c.Info(ctx, "memory").Result()
 		if err != nil {
 			return err
@@ -34,6 +38,10 @@ func (r *Redis) lookAtMemory(w *memoryWatch) {
 		w.tell(r, c.Options().Addr, evictionPolicy(text))
 		return nil
 	})
+	if redis.HasErrorPrefix(err, "NOPERM") {
+		w.refused = true
+		r.log.Info("redis does not tell whether it drops counters when its memory is full; its user needs +info for that")
+	}
 }
 
 func (w *memoryWatch) tell(r *Redis, server, policy string) {

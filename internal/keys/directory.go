@@ -49,6 +49,7 @@ type Directory struct {
 	maxStale       time.Duration
 	shared         bool
 	uptime         func() time.Duration
+	batch          int // changes that are read at once, changesBatch
 
 	policy  *policyTable
 	ids     idIndex
@@ -73,7 +74,7 @@ type Directory struct {
 func NewDirectory(o DirectoryOptions) *Directory {
 	d := &Directory{
 		store: o.Store, vault: o.Vault, format: o.Format, log: o.Log, now: o.Now, maxStale: o.MaxStale,
-		shared: o.Shared, uptime: o.Uptime,
+		shared: o.Shared, uptime: o.Uptime, batch: changesBatch,
 		policy: newPolicyTable(o.Catalog),
 	}
 	if d.vault == nil {

@@ -52,7 +52,7 @@ type fleetModel struct {
 	base   time.Time     // true time
 	step   time.Duration // by which the database's clock is wrong
 	steps  bool          // it is set once all nodes run, and none starts later: a first look believes it
-	run    bool          // all that start at first do
+	began  bool          // all nodes that start at first have
 
 	credentials []Credential
 	changed     []Seq
@@ -113,7 +113,7 @@ func newFleetModel(t *testing.T, seed uint64) *fleetModel {
 			n.run(&n.beating, func() { n.fleet.beat(context.Background(), n.now()) })
 		}
 	}
-	m.run = true
+	m.began = true
 	return m
 }
 
@@ -171,7 +171,7 @@ func (m *fleetModel) act() {
 		m.revoke()
 	case p < 90:
 		n.cutReads, n.cutWrites, n.loseAnswers = m.rand.IntN(3) == 0, m.rand.IntN(3) == 0, m.rand.IntN(4) == 0
-	case p < 92 && m.steps && m.run:
+	case p < 92 && m.steps && m.began:
 		m.step += time.Duration(m.rand.IntN(400)-200) * time.Second
 		m.say("the database's clock is set to %s", m.step)
 	case n.stopped && !m.steps:
@@ -263,6 +263,7 @@ func (n *modelNode) start() {
 	n.boot++
 	n.m.say("%s starts as %d", n.name, n.boot)
 	n.dir = NewDirectory(DirectoryOptions{Store: n, Vault: n.m.vault, Format: n.m.format, Catalog: testCatalog(), Now: n.now, MaxStale: modelStale, Shared: true})
+	n.dir.batch = 2
 	n.fleet = NewFleet(FleetOptions{Store: n, Directory: n.dir, Self: Node{ID: n.name, Boot: fmt.Sprint(n.boot), Place: string(n.name)}, Log: slog.New(slog.DiscardHandler)})
 	n.stopped, n.registered, n.reading, n.beating = false, false, true, true
 	err := n.fleet.Register(context.Background())
@@ -308,7 +309,7 @@ func (n *modelNode) Load(_ context.Context, v LoadVisitor) (Seq, error) {
 	return seq, nil
 }
 
-func (n *modelNode) Changes(_ context.Context, after Seq, _ int) ([]Change, error) {
+func (n *modelNode) Changes(_ context.Context, after Seq, most int) ([]Change, error) {
 	n.m.disturb()
 	if n.cutReads {
 		return nil, errCut
@@ -322,7 +323,7 @@ func (n *modelNode) Changes(_ context.Context, after Seq, _ int) ([]Change, erro
 	}
 	slices.SortFunc(changes, func(a, b Change) int { return int(a.Seq - b.Seq) })
 	n.m.disturb()
-	return changes, nil
+	return changes[:min(most, len(changes))], nil
 }
 
 // write does what a node writes, unless it is cut off, and may lose the answer.

@@ -111,9 +111,10 @@ func (d *Directory) Follow(ctx context.Context) error {
 	return nil
 }
 
-// catchUp applies every change that is there.
+// catchUp applies every change that is there. Only when it has all of them does the store count as read:
+// whoever stopped in between would answer by what was revoked in the rest.
 func (d *Directory) catchUp(ctx context.Context) error {
-	batch := changesBatch
+	batch := d.batch
 	for {
 		after, _ := d.progress.at()
 		began := d.instant()
@@ -122,24 +123,22 @@ func (d *Directory) catchUp(ctx context.Context) error {
 			return fmt.Errorf("read changes after %d: %w", after, err)
 		}
 		d.applyAll(changes)
-		d.lastRead.Store(&began)
 		if len(changes) == 0 {
+			d.lastRead.Store(&began)
 			return nil
 		}
 		first, last := changes[0].Seq, changes[len(changes)-1].Seq
 		switch {
-		case len(changes) < changesBatch:
+		case len(changes) < d.batch, d.batch < len(changes) && len(changes) < batch:
 			d.progress.reach(last)
+			d.lastRead.Store(&began)
 			return nil
 		case first < last:
 			// A full batch may end in the middle of a change: go on with that change as a whole.
 			d.progress.reach(last - 1)
-			batch = changesBatch
+			batch = d.batch
 		case len(changes) == batch:
 			batch *= 2
-		case len(changes) > changesBatch:
-			d.progress.reach(last)
-			return nil
 		default:
 			// Asked for more, the store gave the same: perhaps it never gives more. To go past a
 			// change that was not seen whole could lose a revocation. See declareChunk.

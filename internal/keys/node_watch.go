@@ -22,6 +22,7 @@ type nodeRun struct {
 // heard is a heartbeat and what its age was, at least, at a time here.
 type heard struct {
 	beats int64
+	sent  time.Time // by the database's clock
 	age   time.Duration
 	at    time.Time
 }
@@ -33,8 +34,8 @@ func (w *FleetWatch) Look(nodes []Node, now, began, ended time.Time) []SeenNode 
 	for i, n := range nodes {
 		run := nodeRun{n.ID, n.Boot}
 		h, there := w.known[run]
-		if !there || h.beats != n.Beats {
-			h = heard{beats: n.Beats, at: ended}
+		if !there || h.beats != n.Beats || !h.sent.Equal(n.SeenAt) {
+			h = heard{beats: n.Beats, sent: n.SeenAt, at: ended}
 			if !w.looked {
 				h.age = max(0, now.Sub(n.SeenAt))
 			}
