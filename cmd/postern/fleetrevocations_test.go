@@ -94,7 +94,7 @@ func TestFleetRevocations(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.nodes[2].start()
-	live := f.makeKeys(1) // everyone reads again
+	live := f.makeKeysWhenever(1, 10*time.Second) // everyone reads again; a connection from before may cost a 503
 	f.wantDead("after PostgreSQL was restarted and a gateway killed", made)
 	for _, n := range f.nodes {
 		if got := f.get(n, "spent", live[0].Secret); got != http.StatusOK {
