@@ -54,12 +54,15 @@ func (s *Store) RegisterNode(ctx context.Context, n keys.Node) error {
 	if err != nil {
 		return s.fail(ctx, doing, err)
 	}
-	// The clock is read once: PostgreSQL's goes on within a statement.
+	// The clock is read once: PostgreSQL's goes on within a statement. Of two with one id the later one starts
+	// later, also within the clock's resolution or when it was set back: see Fleet.Register.
 	_, err = tx.ExecContext(ctx, `INSERT INTO nodes (id, boot, place, started_at, seen_at, beats, applied, applied_at, max_stale,
 		version, configuration, pepper, host, address, admin_url, sees, left_at)
-		SELECT ?, ?, ?, clock.now, clock.now, 0, 0, clock.now, ?, ?, ?, ?, ?, ?, ?, ?, ? FROM (SELECT `+now+` AS now) AS clock`,
+		SELECT ?, ?, ?, CASE WHEN before.started < clock.now THEN clock.now ELSE before.started + 1 END, clock.now, 0, 0, clock.now,
+			?, ?, ?, ?, ?, ?, ?, ?, ? FROM (SELECT `+now+` AS now) AS clock,
+			(SELECT COALESCE(MAX(started_at), 0) AS started FROM nodes WHERE id = ?) AS before`,
 		string(n.ID), n.Boot, n.Place, n.MaxStale.Microseconds(), n.Version, n.Configuration, int64(n.Pepper), n.Host, n.Address, n.AdminURL,
-		seesText(n.Sees), none)
+		seesText(n.Sees), none, string(n.ID))
 	if err != nil {
 		return s.fail(ctx, doing, err)
 	}
