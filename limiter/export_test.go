@@ -15,6 +15,9 @@ func (r *Roster) By(now func() time.Time) *Roster {
 	return r
 }
 
+// EvictionPolicy is what an INFO of Redis says.
+func EvictionPolicy(info string) string { return evictionPolicy(info) }
+
 // ClockKey is where the script of NewRedisAt finds the time, in µs.
 const ClockKey = "postern-test-clock"
 

@@ -53,3 +53,35 @@ func TestRedisEviction(t *testing.T) {
 		})
 	}
 }
+
+// TestRedisEvictionUnknown: a user who may not ask is told what that takes, once, and counts all the same.
+func TestRedisEvictionUnknown(t *testing.T) {
+	t.Parallel()
+	s := startRedis(t, "--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru")
+	args := []any{"ACL", "SETUSER", "app", "on", ">secret", "resetchannels", "resetkeys", "-@all"}
+	for _, right := range strings.Fields(leastRights) {
+		args = append(args, right)
+	}
+	must(t, s.Do(t.Context(), args...).Err())
+	log := &sharedLog{}
+	r := newRedis(t, limiter.RedisOptions{Addrs: []string{s.addr}, Username: "app", Password: "secret", Log: slog.New(slog.NewTextHandler(log, nil))})
+	eventually(t, 20*time.Second, "what it takes is told", func() bool { return log.has("+info") })
+	if log.has("maxmemory_policy") {
+		t.Error("what nobody may know is told")
+	}
+	decide(t, r, 1, on(t, "key", "10/s"))
+}
+
+func TestEvictionPolicy(t *testing.T) {
+	for info, want := range map[string]string{
+		"# Memory\r\nmaxmemory:0\r\nmaxmemory_policy:allkeys-lru\r\n":                             "",
+		"# Memory\r\nmaxmemory:104857600\r\nmaxmemory_human:100M\r\nmaxmemory_policy:allkeys-lru": "allkeys-lru",
+		"maxmemory_policy:volatile-ttl\r\nmaxmemory:1\r\n":                                        "volatile-ttl",
+		"maxmemory:1\r\nmaxmemory_policy:noeviction\r\n":                                          "",
+		"nothing of this": "",
+	} {
+		if got := limiter.EvictionPolicy(info); got != want {
+			t.Errorf("%q: got %q, want %q", info, got, want)
+		}
+	}
+}

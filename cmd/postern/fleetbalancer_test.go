@@ -16,8 +16,16 @@ import (
 // balancer sends calls by turns to those gateways that say that they are ready, as a load balancer does.
 type balancer struct {
 	*fleetSite
-	ready []atomic.Bool
-	next  atomic.Int64
+	ready    []atomic.Bool
+	next     atomic.Int64
+	answered atomic.Int64 // calls, well
+}
+
+// awaitCalls returns when callers got answers meanwhile, from each gateway as a rule.
+func (b *balancer) awaitCalls() {
+	b.t.Helper()
+	enough := b.answered.Load() + 200
+	b.await("calls are answered", 30*time.Second, func() bool { return b.answered.Load() >= enough })
 }
 
 // balance looks at /readyz until ctx ends.
@@ -121,6 +129,9 @@ func (b *balancer) once(client *http.Client, scheme, path, key string) error {
 	text, err := io.ReadAll(resp.Body)
 	if err == nil && (resp.StatusCode != http.StatusOK || string(text) != "here\n") {
 		err = fmt.Errorf("%s answered %d %s", n.name, resp.StatusCode, text)
+	}
+	if err == nil {
+		b.answered.Add(1)
 	}
 	return err
 }

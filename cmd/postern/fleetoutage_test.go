@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -21,8 +22,8 @@ type writes struct {
 	longest time.Duration
 }
 
-// write makes keys until ctx ends.
-func (f *fleetSite) write(ctx context.Context, name string) (w writes) {
+// write makes keys until ctx ends, and counts those that were made.
+func (f *fleetSite) write(ctx context.Context, name string, count *atomic.Int64) (w writes) {
 	for i := 0; ctx.Err() == nil; i++ {
 		var key generated
 		named := fmt.Sprintf("%s %d", name, i)
@@ -32,6 +33,7 @@ func (f *fleetSite) write(ctx context.Context, name string) (w writes) {
 		switch {
 		case err == nil && status == http.StatusCreated:
 			w.made = append(w.made, key)
+			count.Add(1)
 		case err == nil && status == http.StatusServiceUnavailable && strings.Contains(text, "store_unavailable") && strings.Contains(text, "nothing was changed"):
 			w.refused = append(w.refused, named)
 		case err == nil && status == http.StatusServiceUnavailable && strings.Contains(text, "store_unavailable"):
@@ -76,11 +78,12 @@ func TestFleetWithoutPostgres(t *testing.T) {
 			var work sync.WaitGroup
 			var saw seen
 			var wrote [3]writes
+			var changes atomic.Int64
 			work.Go(func() { saw = f.siegeOf(ctx, key.Secret, 6, 5*time.Millisecond, f.nodes...) })
 			for i := range wrote {
-				work.Go(func() { wrote[i] = f.write(ctx, fmt.Sprintf("%s %d", fault.name, i)) })
+				work.Go(func() { wrote[i] = f.write(ctx, fmt.Sprintf("%s %d", fault.name, i), &changes) })
 			}
-			time.Sleep(300 * time.Millisecond) // so that changes are under way
+			f.await("changes are under way", 30*time.Second, func() bool { return changes.Load() >= 10 })
 			if err := fault.begin(f); err != nil {
 				t.Fatal(err)
 			}

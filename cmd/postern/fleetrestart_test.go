@@ -55,13 +55,13 @@ func TestFleetRollingRestart(t *testing.T) {
 	}
 	for range sized(1, 10) {
 		for _, n := range f.nodes {
-			time.Sleep(300 * time.Millisecond)
+			b.awaitCalls()
 			n.stop()
 			n.start()
 			b.awaitReady()
 		}
 	}
-	time.Sleep(300 * time.Millisecond)
+	b.awaitCalls()
 	cancel()
 	work.Wait()
 	for version := range clients {

@@ -56,13 +56,13 @@ func TestFleetUpgrade(t *testing.T) {
 	for _, program := range []string{next, "postern"} {
 		for _, n := range f.nodes {
 			n.program = program
-			time.Sleep(300 * time.Millisecond)
+			b.awaitCalls()
 			n.stop()
 			n.start()
 			b.awaitReady()
 		}
 	}
-	time.Sleep(300 * time.Millisecond)
+	b.awaitCalls()
 	cancel()
 	work.Wait()
 	calls.judge(t, "calls")

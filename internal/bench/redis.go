@@ -107,6 +107,11 @@ func (b *bench) measureRedis(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	return b.measureRedisLimiter(ctx)
+}
+
+// measureRedisLimiter times the limiter without a gateway, beside a plain GET by the same client.
+func (b *bench) measureRedisLimiter(ctx context.Context) error {
 	found, err := b.goBench(ctx, "./limiter", "^BenchmarkRedis", "2")
 	if err != nil {
 		return err

@@ -42,7 +42,8 @@ type Node struct {
 // NodeStore is the ability of a Store to know the gateways that share it. None of its writes takes part
 // in the order of changes. All times are written and read by the database's clock.
 type NodeStore interface {
-	// RegisterNode writes n as one that starts now and has applied nothing. It takes out what runs
+	// RegisterNode writes n as one that starts now, later than any other of its id, and has applied
+	// nothing. It takes out what runs
 	// were registered from the same place, and what left or was counted out a day ago.
 	RegisterNode(ctx context.Context, n Node) error
 	// Heartbeat writes what may change of n, from Applied on, and that it was seen now. Applied never

@@ -51,6 +51,7 @@ func nodes(t *testing.T, r keys.NodeStore) map[string]keys.Node {
 func testNodes(t *testing.T, open func(*testing.T) keys.Store) {
 	t.Run("Life", func(t *testing.T) { testNodeLife(t, open(t)) })
 	t.Run("Places", func(t *testing.T) { testNodePlaces(t, open(t)) })
+	t.Run("Starts", func(t *testing.T) { testNodeStarts(t, open(t)) })
 	t.Run("Concurrent", func(t *testing.T) { testNodesConcurrent(t, open(t)) })
 }
 
@@ -127,6 +128,23 @@ func testNodePlaces(t *testing.T, s keys.Store) {
 	for boot, want := range map[string]bool{"1": false, "2": true, "3": true, "4": true, "5": true} {
 		if _, there := got[boot]; there != want {
 			t.Errorf("run %s is there: %t, want %t", boot, there, want)
+		}
+	}
+}
+
+// testNodeStarts: of two with one id the later one starts later, however fast they follow each other.
+func testNodeStarts(t *testing.T, s keys.Store) {
+	r := registrar(t, s)
+	const starts = 20
+	for i := range starts {
+		if err := r.RegisterNode(t.Context(), node("a", fmt.Sprint(i), "")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got := nodes(t, r)
+	for i := 1; i < starts; i++ {
+		if before, after := got[fmt.Sprint(i-1)].StartedAt, got[fmt.Sprint(i)].StartedAt; !after.After(before) {
+			t.Errorf("start %d at %v, after one at %v", i, after, before)
 		}
 	}
 }
