@@ -31,6 +31,7 @@ type Fleet struct {
 	configuration func() string
 	log           *slog.Logger
 	every         time.Duration
+	kept          time.Duration // nodesKept; tests keep less
 
 	looking chan struct{} // holds one token, which whoever looks takes
 	watch   FleetWatch    // by who has the token
@@ -61,7 +62,7 @@ const (
 // NewFleet returns the fleet of a directory with a store. Nothing is read or written yet.
 func NewFleet(o FleetOptions) *Fleet {
 	f := &Fleet{store: o.Store, directory: o.Directory, self: o.Self, configuration: o.Configuration, log: o.Log,
-		every: beatAlone, looking: make(chan struct{}, 1), told: map[string]struct{}{}}
+		every: beatAlone, kept: nodesKept, looking: make(chan struct{}, 1), told: map[string]struct{}{}}
 	f.self.MaxStale = o.Directory.maxStale
 	if o.Directory.shared {
 		// Three may be lost before the directory has to fall silent.
@@ -223,10 +224,26 @@ func (f *Fleet) beat(ctx context.Context, now time.Time) {
 		// Should it fail, the heartbeat does too, or the next look tells.
 		if seen, err := f.look(ctx); err == nil {
 			f.tell(seen)
+			f.forget(ctx, seen)
 		}
 	}
 	if err := f.heartbeat(ctx); ctx.Err() == nil {
 		f.note(err)
+	}
+}
+
+// forget takes out the nodes that are over. What fails is tried again after the next look.
+func (f *Fleet) forget(ctx context.Context, seen []SeenNode) {
+	ctx, cancel := context.WithTimeout(ctx, beatPatience)
+	defer cancel()
+	for i := range seen {
+		n := &seen[i]
+		if n.is(&f.self) || !n.over(f.kept) {
+			continue
+		}
+		if f.store.ForgetNode(ctx, n.Node) != nil {
+			return
+		}
 	}
 }
 

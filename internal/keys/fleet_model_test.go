@@ -20,7 +20,7 @@ func TestConfirmedMeansNobodyAdmits(t *testing.T) {
 	if long() {
 		runs = 20_000
 	}
-	confirmed, admitted, unknown := 0, 0, 0
+	confirmed, admitted, unknown, forgotten := 0, 0, 0, 0
 	for seed := range runs {
 		m := newFleetModel(t, uint64(seed))
 		for range 250 {
@@ -30,10 +30,10 @@ func TestConfirmedMeansNobodyAdmits(t *testing.T) {
 				t.Fatalf("seed %d:\n%s", seed, m.history())
 			}
 		}
-		confirmed, admitted, unknown = confirmed+m.confirmations, admitted+m.admitted, unknown+m.refusedStale
+		confirmed, admitted, unknown, forgotten = confirmed+m.confirmations, admitted+m.admitted, unknown+m.refusedStale, forgotten+m.forgotten
 	}
-	t.Logf("%d confirmations, %d admissions, %d refusals of nodes that could not know", confirmed, admitted, unknown)
-	if confirmed < runs || admitted < runs || unknown < runs {
+	t.Logf("%d confirmations, %d admissions, %d refusals of nodes that could not know, %d nodes forgotten", confirmed, admitted, unknown, forgotten)
+	if confirmed < runs || admitted < runs || unknown < runs || forgotten < runs/10 {
 		t.Errorf("too little happened")
 	}
 }
@@ -68,6 +68,7 @@ type fleetModel struct {
 	confirmations int
 	admitted      int
 	refusedStale  int
+	forgotten     int
 }
 
 // modelNode is a process and its way to the store.
@@ -265,6 +266,7 @@ func (n *modelNode) start() {
 	n.dir = NewDirectory(DirectoryOptions{Store: n, Vault: n.m.vault, Format: n.m.format, Catalog: testCatalog(), Now: n.now, MaxStale: modelStale, Shared: true})
 	n.dir.batch = 2
 	n.fleet = NewFleet(FleetOptions{Store: n, Directory: n.dir, Self: Node{ID: n.name, Boot: fmt.Sprint(n.boot), Place: string(n.name)}, Log: slog.New(slog.DiscardHandler)})
+	n.fleet.kept = 5 * time.Second
 	n.stopped, n.registered, n.reading, n.beating = false, false, true, true
 	err := n.fleet.Register(context.Background())
 	if err == nil {
@@ -379,6 +381,20 @@ func (n *modelNode) DeregisterNode(_ context.Context, id NodeID, boot string) er
 		if r := n.row(&Node{ID: id, Boot: boot}); r != nil {
 			r.LeftAt = now
 		}
+		return nil
+	})
+}
+
+func (n *modelNode) ForgetNode(_ context.Context, row Node) error {
+	return n.write(func(time.Time) error {
+		n.m.rows = slices.DeleteFunc(n.m.rows, func(r Node) bool {
+			gone := r.is(&row) && r.Beats == row.Beats
+			if gone {
+				n.m.forgotten++
+				n.m.say("%s forgets %s", n.name, r.ID)
+			}
+			return gone
+		})
 		return nil
 	})
 }

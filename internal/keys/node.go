@@ -43,14 +43,15 @@ type Node struct {
 // in the order of changes. All times are written and read by the database's clock.
 type NodeStore interface {
 	// RegisterNode writes n as one that starts now, later than any other of its id, and has applied
-	// nothing. It takes out what runs
-	// were registered from the same place, and what left or was counted out a day ago.
+	// nothing. It takes out what runs were registered from the same place.
 	RegisterNode(ctx context.Context, n Node) error
 	// Heartbeat writes what may change of n, from Applied on, and that it was seen now. Applied never
 	// goes back. ErrNotFound: n is not registered, or has left.
 	Heartbeat(ctx context.Context, n Node) error
 	// DeregisterNode writes that n has left. It does nothing when n is not there.
 	DeregisterNode(ctx context.Context, id NodeID, boot string) error
+	// ForgetNode takes n out, unless it has beaten since it was read.
+	ForgetNode(ctx context.Context, n Node) error
 	// Nodes returns all that are registered, by id and start, and the database's present time, in one
 	// state of the database that is not older than the call.
 	Nodes(ctx context.Context) ([]Node, time.Time, error)
@@ -63,6 +64,8 @@ const (
 	NodeGrace = 10 * time.Second
 	// NodeLease is for how long a node that was heard of is taken for running.
 	NodeLease = 10 * time.Second
+	// nodesKept is how long a node that left, or does not count any more, is still told of.
+	nodesKept = 24 * time.Hour
 )
 
 // ErrNodeTaken says that another gateway runs under the same node id.
@@ -72,6 +75,9 @@ var ErrNodeTaken = errors.New("another gateway runs under this node id")
 type SeenNode struct {
 	Node
 	Age time.Duration
+	// Watched is how much of Age passed before the observer's own eyes. Nobody's clock can make that
+	// longer than it was.
+	Watched time.Duration
 }
 
 // Counts tells whether the node may still admit by what it last knew: it has neither left nor been
@@ -80,6 +86,16 @@ func (n *SeenNode) Counts() bool { return n.LeftAt.IsZero() && n.Age <= n.MaxSta
 
 // Alive tells whether the node was heard of lately.
 func (n *SeenNode) Alive() bool { return n.LeftAt.IsZero() && n.Age <= NodeLease }
+
+// over tells whether the node may be forgotten: it left or does not count any more, both for longer than
+// kept. Whoever takes a row out takes it from all observers, so for a node that did not leave the
+// database's clock is not enough.
+func (n *SeenNode) over(kept time.Duration) bool {
+	if !n.LeftAt.IsZero() {
+		return n.Age > kept
+	}
+	return n.Age > n.MaxStale+NodeGrace+kept && n.Watched > n.MaxStale+NodeGrace
+}
 
 // is tells whether both are the same run.
 func (n *Node) is(other *Node) bool { return n.ID == other.ID && n.Boot == other.Boot }

@@ -41,7 +41,8 @@ func (w *FleetWatch) Look(nodes []Node, now, began, ended time.Time) []SeenNode 
 			}
 		}
 		known[run] = h
-		seen[i] = SeenNode{Node: n, Age: h.age + max(0, began.Sub(h.at))}
+		watched := max(0, began.Sub(h.at))
+		seen[i] = SeenNode{Node: n, Age: h.age + watched, Watched: watched}
 	}
 	w.known, w.looked = known, true
 	return seen

@@ -38,3 +38,30 @@ func TestFleetWatchNeverOverrates(t *testing.T) {
 		t.Errorf("40 s later: got %v", got)
 	}
 }
+
+// TestSilentNodesAreForgottenByWatchersOnly: a database clock that was put forward by days before an observer's first
+// look takes nobody out; what the observer has seen silent for as long as a node may admit may go.
+func TestSilentNodesAreForgottenByWatchersOnly(t *testing.T) {
+	here := time.Date(2026, 11, 27, 12, 0, 0, 0, time.UTC)
+	there := here.Add(72 * time.Hour)
+	silent := Node{ID: "silent", Boot: "1", Beats: 5, SeenAt: here, MaxStale: time.Hour}
+	left := Node{ID: "left", Boot: "1", Beats: 5, SeenAt: here, LeftAt: here, MaxStale: time.Hour}
+	lately := Node{ID: "lately", Boot: "1", Beats: 5, SeenAt: there, LeftAt: there, MaxStale: time.Hour}
+	var w FleetWatch
+	for _, c := range []struct {
+		after  time.Duration
+		silent bool
+	}{{0, false}, {time.Hour, false}, {time.Hour + NodeGrace, false}, {time.Hour + NodeGrace + time.Second, true}} {
+		at := here.Add(c.after)
+		seen := w.Look([]Node{silent, left, lately}, there.Add(c.after), at, at)
+		if got := seen[0].over(nodesKept); got != c.silent {
+			t.Errorf("watched for %s: got over %t, want %t", c.after, got, c.silent)
+		}
+		if !seen[1].over(nodesKept) {
+			t.Errorf("left three days ago, watched for %s: want over", c.after)
+		}
+		if seen[2].over(nodesKept) {
+			t.Errorf("left %s ago: want it still told of", c.after)
+		}
+	}
+}

@@ -11,9 +11,6 @@ import (
 	"postern/internal/keys"
 )
 
-// nodesKept is how long a node that left, or does not count any more, is still told of.
-const nodesKept = 24 * time.Hour
-
 var _ keys.NodeStore = (*Store)(nil)
 
 type nodeRow struct {
@@ -41,16 +38,12 @@ type nodeRow struct {
 // RegisterNode implements keys.NodeStore.
 func (s *Store) RegisterNode(ctx context.Context, n keys.Node) error {
 	const doing = "register node"
-	now := s.dialect.now
 	tx, err := s.write.BeginTx(ctx, nil)
 	if err != nil {
 		return s.fail(ctx, doing, err)
 	}
 	defer tx.Rollback() // after the commit it does nothing
-	none := micros(time.Time{})
-	_, err = tx.ExecContext(ctx, `DELETE FROM nodes WHERE (place = ? AND place <> '') OR (id = ? AND boot = ?)
-		OR (left_at <> ? AND left_at < `+now+` - ?) OR (seen_at + max_stale + ? < `+now+` - ?)`,
-		n.Place, string(n.ID), n.Boot, none, nodesKept.Microseconds(), keys.NodeGrace.Microseconds(), nodesKept.Microseconds())
+	_, err = tx.ExecContext(ctx, "DELETE FROM nodes WHERE (place = ? AND place <> '') OR (id = ? AND boot = ?)", n.Place, string(n.ID), n.Boot)
 	if err != nil {
 		return s.fail(ctx, doing, err)
 	}
@@ -59,10 +52,10 @@ func (s *Store) RegisterNode(ctx context.Context, n keys.Node) error {
 	_, err = tx.ExecContext(ctx, `INSERT INTO nodes (id, boot, place, started_at, seen_at, beats, applied, applied_at, max_stale,
 		version, configuration, pepper, host, address, admin_url, sees, left_at)
 		SELECT ?, ?, ?, CASE WHEN before.started < clock.now THEN clock.now ELSE before.started + 1 END, clock.now, 0, 0, clock.now,
-			?, ?, ?, ?, ?, ?, ?, ?, ? FROM (SELECT `+now+` AS now) AS clock,
+			?, ?, ?, ?, ?, ?, ?, ?, ? FROM (SELECT `+s.dialect.now+` AS now) AS clock,
 			(SELECT COALESCE(MAX(started_at), 0) AS started FROM nodes WHERE id = ?) AS before`,
 		string(n.ID), n.Boot, n.Place, n.MaxStale.Microseconds(), n.Version, n.Configuration, int64(n.Pepper), n.Host, n.Address, n.AdminURL,
-		seesText(n.Sees), none, string(n.ID))
+		seesText(n.Sees), micros(time.Time{}), string(n.ID))
 	if err != nil {
 		return s.fail(ctx, doing, err)
 	}
@@ -93,6 +86,12 @@ func (s *Store) DeregisterNode(ctx context.Context, id keys.NodeID, boot string)
 	_, err := s.write.ExecContext(ctx, "UPDATE nodes SET left_at = "+s.dialect.now+" WHERE id = ? AND boot = ? AND left_at = ?",
 		string(id), boot, micros(time.Time{}))
 	return s.fail(ctx, "deregister node", err)
+}
+
+// ForgetNode implements keys.NodeStore.
+func (s *Store) ForgetNode(ctx context.Context, n keys.Node) error {
+	_, err := s.write.ExecContext(ctx, "DELETE FROM nodes WHERE id = ? AND boot = ? AND beats = ?", string(n.ID), n.Boot, n.Beats)
+	return s.fail(ctx, "forget node", err)
 }
 
 // Nodes implements keys.NodeStore. The time is read in a statement of its own in the same transaction:

@@ -51,6 +51,7 @@ func nodes(t *testing.T, r keys.NodeStore) map[string]keys.Node {
 func testNodes(t *testing.T, open func(*testing.T) keys.Store) {
 	t.Run("Life", func(t *testing.T) { testNodeLife(t, open(t)) })
 	t.Run("Places", func(t *testing.T) { testNodePlaces(t, open(t)) })
+	t.Run("Forget", func(t *testing.T) { testNodeForget(t, open(t)) })
 	t.Run("Starts", func(t *testing.T) { testNodeStarts(t, open(t)) })
 	t.Run("Concurrent", func(t *testing.T) { testNodesConcurrent(t, open(t)) })
 }
@@ -129,6 +130,34 @@ func testNodePlaces(t *testing.T, s keys.Store) {
 		if _, there := got[boot]; there != want {
 			t.Errorf("run %s is there: %t, want %t", boot, there, want)
 		}
+	}
+}
+
+// testNodeForget: a node is taken out by who read its last heartbeat, and by nobody who read an earlier one.
+func testNodeForget(t *testing.T, s keys.Store) {
+	r := registrar(t, s)
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	n := node("a", "1", "")
+	must(r.RegisterNode(t.Context(), n))
+	must(r.RegisterNode(t.Context(), node("a", "2", "")))
+	before := nodes(t, r)["1"]
+	must(r.Heartbeat(t.Context(), n))
+	must(r.ForgetNode(t.Context(), before))
+	now := nodes(t, r)
+	if _, there := now["1"]; !there {
+		t.Error("a node that had beaten meanwhile was taken out")
+	}
+	must(r.ForgetNode(t.Context(), now["1"]))
+	if got := nodes(t, r); len(got) != 1 || got["2"].ID != "a" {
+		t.Errorf("after it was forgotten: got %v, want the other run of its id alone", got)
+	}
+	if err := r.Heartbeat(t.Context(), n); !errors.Is(err, keys.ErrNotFound) {
+		t.Errorf("heartbeat of a forgotten node: got %v, want %v", err, keys.ErrNotFound)
 	}
 }
 
