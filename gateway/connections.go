@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"postern/internal/keys"
+	"postern/internal/socket"
 )
 
 // answerPatience is how long a client may keep us waiting for the next answerPatience × MinAnswerRate
@@ -143,7 +144,7 @@ func (l *cappedListener) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		if c := l.census.enter(conn, l.network(conn)); c != nil {
+		if c := l.census.enter(socket.Direct(conn), l.network(conn)); c != nil {
 			return c, nil
 		}
 		_ = conn.Close()

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/net/http/httpguts"
+
+	"postern/internal/socket"
 )
 
 // Rules of this file and its neighbours (exchange.go, leanconn.go, idleconns.go, requesthead.go):
@@ -135,7 +137,7 @@ func (t *leanTransport) dial(ctx context.Context, host string) (*leanConn, error
 	if err != nil {
 		return nil, err
 	}
-	return newLeanConn(newUpstreamConn(conn, t.patience, true), host, &t.idle)
+	return newLeanConn(newUpstreamConn(socket.Direct(conn), t.patience, true), host, &t.idle)
 }
 
 // dialAddress adds the port that a URL's host may leave out, and puts the name in ASCII.

@@ -17,6 +17,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"postern/internal/socket"
 )
 
 // lean makes a lean transport that ends with the test.
@@ -344,7 +346,7 @@ func TestRetriesWhatWasNotWritten(t *testing.T) {
 			before := h.limiterUsed(quotaKey)
 			for _, waiting := range h.lean().idle.byHost {
 				for _, c := range waiting {
-					if err := c.Conn.(*net.TCPConn).CloseWrite(); err != nil {
+					if err := c.Conn.(*socket.Conn).CloseWrite(); err != nil {
 						t.Fatal(err)
 					}
 				}
@@ -365,7 +367,7 @@ func TestRetriesWhatWasNotWritten(t *testing.T) {
 
 // failingWrites is a socket that takes so many bytes of a write and then fails.
 type failingWrites struct {
-	*net.TCPConn
+	*socket.Conn
 	takes int
 }
 
@@ -378,7 +380,7 @@ func TestNoRetryOfWhatWasWritten(t *testing.T) {
 		tr := lean(t, 0)
 		finished(t, begun(t, tr, address))
 		u := tr.idle.byHost[address][0].upstreamConn
-		u.Conn = failingWrites{u.Conn.(*net.TCPConn), takes}
+		u.Conn = failingWrites{u.Conn.(*socket.Conn), takes}
 		o := sendBy(t, tr, leanRequest(t, "GET", address))
 		if o.Failed == retried {
 			t.Errorf("after %d bytes were written: got %+v, want another attempt: %v", takes, o, retried)

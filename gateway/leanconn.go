@@ -4,44 +4,33 @@ import (
 	"bufio"
 	"fmt"
 	"math"
-	"syscall"
 
-	"golang.org/x/sys/unix"
+	"postern/internal/socket"
 )
 
 // leanConn is a connection to an upstream that carries one request at a time. No goroutine waits
 // behind it.
 type leanConn struct {
 	*upstreamConn
-	home  *idleConns // where it waits between two requests
-	host  string     // as the upstream's URL has it
-	since int        // look of home before which it began to wait; guarded by home
-	in    *bufio.Reader
-	left  int64 // bytes that may still be read
-
-	raw    syscall.RawConn
-	poll   [1]unix.PollFd
-	stirs  bool          // what peek found
-	peekFD func(uintptr) // peek, bound once
+	home   *idleConns // where it waits between two requests
+	host   string     // as the upstream's URL has it
+	since  int        // look of home before which it began to wait; guarded by home
+	in     *bufio.Reader
+	left   int64 // bytes that may still be read
+	socket *socket.Conn
 }
 
 // unlimited is leanConn.left while a body is read.
 const unlimited = math.MaxInt64
 
 func newLeanConn(u *upstreamConn, host string, home *idleConns) (*leanConn, error) {
-	socket, ok := u.Conn.(syscall.Conn)
+	direct, ok := u.Conn.(*socket.Conn)
 	if !ok {
 		_ = u.Close()
 		return nil, fmt.Errorf("connection to %s has no socket, but is %T", host, u.Conn)
 	}
-	raw, err := socket.SyscallConn()
-	if err != nil {
-		_ = u.Close()
-		return nil, fmt.Errorf("connection to %s: %w", host, err)
-	}
-	c := &leanConn{upstreamConn: u, home: home, host: host, raw: raw}
+	c := &leanConn{upstreamConn: u, home: home, host: host, socket: direct}
 	c.in = bufio.NewReaderSize(c, 4<<10)
-	c.peekFD = c.peek
 	return c, nil
 }
 
@@ -61,13 +50,4 @@ func (c *leanConn) Read(p []byte) (int, error) {
 // quiet tells whether a waiting connection is still open and nothing has come on it. Bytes that
 // nobody asked for would be taken for the answer to the next request. Neither waits for the upstream
 // nor is it foolproof: what comes a moment later looks like an answer.
-func (c *leanConn) quiet() bool {
-	return c.raw.Control(c.peekFD) == nil && !c.stirs
-}
-
-// peek notes whether there is anything to read: bytes, the end, or an error.
-func (c *leanConn) peek(fd uintptr) {
-	c.poll[0] = unix.PollFd{Fd: int32(fd), Events: unix.POLLIN}
-	n, err := unix.Poll(c.poll[:], 0)
-	c.stirs = n != 0 || err != nil
-}
+func (c *leanConn) quiet() bool { return c.socket.Quiet() }

@@ -10,6 +10,8 @@ import (
 	"net/url"
 	"sync"
 	"time"
+
+	"postern/internal/socket"
 )
 
 // Bounds of what an upstream can make us hold.
@@ -110,7 +112,7 @@ func newTransport(kind transportKind) *http.Transport {
 			if err != nil {
 				return nil, err
 			}
-			return newUpstreamConn(conn, timeout, !kind.secure), nil
+			return newUpstreamConn(socket.Direct(conn), timeout, !kind.secure), nil
 		},
 		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
 		TLSHandshakeTimeout:    dialer.Timeout,

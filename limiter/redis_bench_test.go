@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"postern/internal/socket"
 	"postern/limiter"
 )
 
@@ -41,7 +42,7 @@ func BenchmarkRedisDecide(b *testing.B) {
 	} {
 		b.Run(bench.name, func(b *testing.B) {
 			s := startRedis(b)
-			l, err := limiter.NewRedis(limiter.RedisOptions{Addrs: []string{s.addr}, Node: "a", Budget: patient})
+			l, err := limiter.NewRedis(limiter.RedisOptions{Addrs: []string{s.addr}, Node: "a", Budget: patient, Wrap: socket.Direct})
 			must(b, err)
 			defer func() { must(b, l.Close()) }()
 			who := newCallers(bench.keys, bench.rate)
@@ -122,7 +123,7 @@ func BenchmarkRedisGet(b *testing.B) {
 func BenchmarkRedisHotKey(b *testing.B) {
 	const rate = 10_000
 	s := startRedis(b)
-	l, err := limiter.NewRedis(limiter.RedisOptions{Addrs: []string{s.addr}, Node: "a", Budget: patient})
+	l, err := limiter.NewRedis(limiter.RedisOptions{Addrs: []string{s.addr}, Node: "a", Budget: patient, Wrap: socket.Direct})
 	must(b, err)
 	defer func() { must(b, l.Close()) }()
 	who := newCallers(1, limiter.MaxUnits)

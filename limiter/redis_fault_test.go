@@ -13,6 +13,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"postern/internal/socket"
 	"postern/limiter"
 )
 
@@ -24,6 +25,7 @@ func newRedis(t testing.TB, o limiter.RedisOptions) *limiter.Redis {
 	if o.Budget == 0 {
 		o.Budget = patient
 	}
+	o.Wrap = socket.Direct // as the program has it
 	r, err := limiter.NewRedis(o)
 	must(t, err)
 	t.Cleanup(func() { must(t, r.Close()) })

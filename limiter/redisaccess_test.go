@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"postern/internal/socket"
 	"postern/limiter"
 )
 
@@ -27,7 +28,7 @@ const leastRights = "~postern:* +evalsha +eval +time +getrange +set +setrange +h
 // decides wants a limit of each kind to be counted, and a server that has forgotten the script to learn it.
 func decides(t *testing.T, s *server, o limiter.RedisOptions) {
 	t.Helper()
-	o.Node, o.Budget = "a", 5*time.Second
+	o.Node, o.Budget, o.Wrap = "a", 5*time.Second, socket.Direct
 	r, err := limiter.NewRedis(o)
 	must(t, err)
 	defer func() { must(t, r.Close()) }()

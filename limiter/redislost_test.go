@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"postern/internal/socket"
 	"postern/limiter"
 )
 
@@ -21,7 +22,7 @@ func TestRedisLostCostsLittleTime(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := startRedis(t)
-			r, err := limiter.NewRedis(limiter.RedisOptions{Addrs: []string{s.addr}, Node: "a"})
+			r, err := limiter.NewRedis(limiter.RedisOptions{Addrs: []string{s.addr}, Node: "a", Wrap: socket.Direct})
 			must(t, err)
 			t.Cleanup(func() { must(t, r.Close()) })
 			must(t, r.Ping(t.Context()))

@@ -7,7 +7,7 @@ import "time"
 // that one was sent. A client that asks one after another never waits, nor does a burst.
 const (
 	hotSpan  = 10 * time.Millisecond
-	hotCalls = 15
+	hotCalls = 25
 	hotGap   = 450 * time.Microsecond
 )
 

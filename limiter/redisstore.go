@@ -90,7 +90,7 @@ func openStore(o RedisOptions) (store, error) {
 	// decide again as soon as the store is back. What bounds connections is pipelines.
 	u.PoolSize, u.MaxConcurrentDials = 512, 2*pipelines
 	u.ReadBufferSize, u.WriteBufferSize = 8<<10, 8<<10
-	u.Dialer = dialer(u.TLSConfig)
+	u.Dialer = dialer(u.TLSConfig, o.Wrap)
 
 	if o.MasterName == "" && (o.Cluster || len(u.Addrs) > 1) {
 		c := u.Cluster()
@@ -153,21 +153,42 @@ func (s store) Close() error {
 
 // dialer dials; a failure comes as a connection that fails with it. The pool counts failed dials, and
 // after as many as its size it tries but once a second.
-func dialer(config *tls.Config) func(context.Context, string, string) (net.Conn, error) {
+func dialer(config *tls.Config, wrap func(net.Conn) net.Conn) func(context.Context, string, string) (net.Conn, error) {
 	plain := &net.Dialer{Timeout: dialTimeout, KeepAlive: 15 * time.Second}
 	return func(ctx context.Context, network, addr string) (net.Conn, error) {
-		var c net.Conn
-		var err error
-		if config == nil {
-			c, err = plain.DialContext(ctx, network, addr)
-		} else {
-			c, err = (&tls.Dialer{NetDialer: plain, Config: config}).DialContext(ctx, network, addr)
+		c, err := plain.DialContext(ctx, network, addr)
+		if err == nil && wrap != nil {
+			c = wrap(c)
+		}
+		if err == nil && config != nil {
+			c, err = shakeHands(ctx, c, addr, config)
 		}
 		if err != nil {
 			return deadConn{err}, nil
 		}
 		return c, nil
 	}
+}
+
+// shakeHands begins TLS on a new connection, within dialTimeout.
+func shakeHands(ctx context.Context, c net.Conn, addr string, config *tls.Config) (net.Conn, error) {
+	if config.ServerName == "" {
+		host, _, err := net.SplitHostPort(addr)
+		if err != nil {
+			_ = c.Close()
+			return nil, err
+		}
+		config = config.Clone()
+		config.ServerName = host
+	}
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	t := tls.Client(c, config)
+	if err := t.HandshakeContext(ctx); err != nil {
+		_ = c.Close()
+		return nil, err
+	}
+	return t, nil
 }
 
 // deadConn is a connection that was never made.

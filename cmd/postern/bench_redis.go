@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"postern/config"
+	"postern/internal/socket"
 	"postern/limiter"
 )
 
@@ -37,7 +38,7 @@ func openRedisForBench(ctx context.Context, g *globals, ref string) (open func(n
 		}
 	}
 	return func(node string) (limiter.Limiter, error) {
-		r, err := limiter.NewRedis(limiter.RedisOptions{URL: url, Node: node, Budget: benchBudget})
+		r, err := limiter.NewRedis(limiter.RedisOptions{URL: url, Node: node, Budget: benchBudget, Wrap: socket.Direct})
 		if err != nil {
 			return nil, err
 		}

@@ -18,22 +18,23 @@ import (
 // sideways. A package that is not listed fails the test, so a new one is placed on purpose.
 var ladder = map[string][]string{
 	"postern/limiter":           {},
+	"postern/internal/socket":   {},
 	"postern/internal/keys":     {"postern/limiter"},
 	"postern/internal/store":    {"postern/internal/keys", "postern/limiter"},
 	"postern/internal/keyfile":  {"postern/internal/keys"},
 	"postern/internal/judge":    {"postern/limiter"},
 	"postern/internal/pgserver": {},
 	"postern/config":            {"postern/internal/keys", "postern/limiter"},
-	"postern/gateway":           {"postern/internal/keys", "postern/limiter"},
+	"postern/gateway":           {"postern/internal/keys", "postern/internal/socket", "postern/limiter"},
 	"postern/admin":             {"postern/internal/keys", "postern/limiter"},
 	"postern/cmd/postern": {"postern/admin", "postern/config", "postern/gateway", "postern/internal/judge", "postern/internal/keyfile",
-		"postern/internal/keys", "postern/internal/store", "postern/limiter"},
+		"postern/internal/keys", "postern/internal/socket", "postern/internal/store", "postern/limiter"},
 	"postern/internal/bench": {"postern/gateway", "postern/internal/keys", "postern/internal/pgserver", "postern/internal/store", "postern/limiter"},
 }
 
 // Tests may reach one rung further where a real component is the point of the test.
 var ladderOfTests = map[string][]string{
-	"postern/limiter":        {"postern/internal/judge"},
+	"postern/limiter":        {"postern/internal/judge", "postern/internal/socket"},
 	"postern/internal/keys":  {"postern/internal/store"},
 	"postern/internal/store": {"postern/internal/pgserver"},
 	"postern/cmd/postern":    {"postern/internal/pgserver"},

@@ -7,6 +7,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"postern/internal/socket"
 	"postern/limiter"
 )
 
@@ -37,7 +38,7 @@ func (p *program) openLimiter(ctx context.Context, metrics prometheus.Registerer
 		return nil, err
 	}
 	o := backend.Options()
-	o.Node, o.Log = string(node), p.log
+	o.Node, o.Log, o.Wrap = string(node), p.log, socket.Direct
 	r, err := limiter.NewRedis(o)
 	if err != nil {
 		return nil, fmt.Errorf("limiter.backend: %w", err)
