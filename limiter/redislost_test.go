@@ -16,13 +16,17 @@ import (
 // long as calls still try, and then no more than 0.2 ms. Five times that fails the test.
 func TestRedisLostCostsLittleTime(t *testing.T) {
 	const clients, gap, lasts = 4, 2 * time.Millisecond, 3 * time.Second
-	for name, lose := range map[string]func(*server){
-		"killed": func(s *server) { s.kill() },
-		"paused": func(s *server) { s.pause(t) },
+	for name, lose := range map[string]func(*testing.T, *server, *cable){
+		"killed":       func(_ *testing.T, s *server, _ *cable) { s.kill() },
+		"paused":       func(t *testing.T, s *server, _ *cable) { s.pause(t) },
+		"slow":         func(_ *testing.T, _ *server, c *cable) { c.delay.Store(int64(300 * time.Millisecond)) },
+		"black hole":   func(_ *testing.T, _ *server, c *cable) { c.hole.Store(true) },
+		"replies lost": func(_ *testing.T, _ *server, c *cable) { c.cutAll.Store(true) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := startRedis(t)
-			r, err := limiter.NewRedis(limiter.RedisOptions{Addrs: []string{s.addr}, Node: "a", Wrap: socket.Direct})
+			c := lay(t, s.addr)
+			r, err := limiter.NewRedis(limiter.RedisOptions{Addrs: []string{c.addr}, Node: "a", Wrap: socket.Direct})
 			must(t, err)
 			t.Cleanup(func() { must(t, r.Close()) })
 			must(t, r.Ping(t.Context()))
@@ -30,7 +34,7 @@ func TestRedisLostCostsLittleTime(t *testing.T) {
 			t.Cleanup(func() { must(t, f.Close()) })
 			check := on(t, "key", "1000000/s")
 
-			lose(s)
+			lose(t, s, c)
 			begun := time.Now()
 			var mu sync.Mutex
 			var early, late []time.Duration

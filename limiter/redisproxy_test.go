@@ -19,6 +19,8 @@ type cable struct {
 	listener net.Listener
 	cut      atomic.Bool  // the next reply to EVAL or EVALSHA ends its connection instead
 	cuts     atomic.Int64 // how often it did
+	cutAll   atomic.Bool  // every one does
+	hole     atomic.Bool  // what goes in does not come out, and nothing says so
 	delay    atomic.Int64 // ns by which every reply is late
 	conns    sync.Map
 	group    sync.WaitGroup
@@ -62,7 +64,7 @@ func (c *cable) serve() {
 			defer in.Close()
 			c.copy(in, out, func([]byte) bool {
 				time.Sleep(time.Duration(c.delay.Load()))
-				if script.Load() && c.cut.CompareAndSwap(true, false) {
+				if script.Load() && (c.cutAll.Load() || c.cut.CompareAndSwap(true, false)) {
 					c.cuts.Add(1)
 					return false
 				}
@@ -80,7 +82,7 @@ func (c *cable) copy(to, from net.Conn, pass func([]byte) bool) {
 			_ = from.Close()
 			return
 		}
-		if n > 0 {
+		if n > 0 && !c.hole.Load() {
 			if _, err := to.Write(buffer[:n]); err != nil {
 				return
 			}
