@@ -20,7 +20,7 @@ var ladder = map[string][]string{
 	"postern/limiter":           {},
 	"postern/internal/socket":   {},
 	"postern/internal/keys":     {"postern/limiter"},
-	"postern/internal/store":    {"postern/internal/keys", "postern/limiter"},
+	"postern/internal/store":    {"postern/internal/keys", "postern/internal/socket", "postern/limiter"},
 	"postern/internal/keyfile":  {"postern/internal/keys"},
 	"postern/internal/judge":    {"postern/limiter"},
 	"postern/internal/pgserver": {},

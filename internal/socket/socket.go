@@ -98,6 +98,16 @@ func (c *Conn) Quiet() bool {
 	return c.raw.Control(c.at.take) == nil && c.at.quiet
 }
 
+// Quiet tells the same of any socket.
+func Quiet(c syscall.Conn) bool {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return false
+	}
+	var g glance
+	return raw.Control(g.look) == nil && g.quiet
+}
+
 // failed is an error of a system call as the net package tells of it.
 func (c *Conn) failed(op string, errno syscall.Errno) error {
 	return &net.OpError{Op: op, Net: c.LocalAddr().Network(), Source: c.LocalAddr(), Addr: c.RemoteAddr(), Err: os.NewSyscallError(op, errno)}

@@ -2,17 +2,21 @@ package store
 
 import (
 	"context"
+	"crypto/tls"
 	"database/sql"
 	"database/sql/driver"
 	"errors"
 	"fmt"
 	"net"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
+
+	"postern/internal/socket"
 )
 
 // dialer makes connections that notice when nobody is there any more.
@@ -103,10 +107,28 @@ const (
 )
 
 func (r *reach) pool(config *pgx.ConnConfig, size int, options ...stdlib.OptionOpenDB) *sql.DB {
+	options = append(options, stdlib.OptionResetSession(stillOpen))
 	db := sql.OpenDB(&connector{Connector: stdlib.GetConnector(*config, options...), reach: r})
 	db.SetMaxOpenConns(size)
 	db.SetMaxIdleConns(size)
 	return db
+}
+
+// stillOpen has a connection dropped that ended while it waited in the pool: what is sent on one that the server has
+// left, as it does when it is restarted, fails although the server is there again. The driver itself looks only at
+// those that waited for a second.
+func stillOpen(_ context.Context, conn *pgx.Conn) error {
+	c := conn.PgConn().Conn()
+	if t, ok := c.(*tls.Conn); ok {
+		c = t.NetConn()
+	}
+	if p, ok := c.(*patientConn); ok {
+		c = p.Conn
+	}
+	if s, ok := c.(syscall.Conn); ok && !socket.Quiet(s) {
+		return driver.ErrBadConn
+	}
+	return nil
 }
 
 func (r *reach) remember(err error) {

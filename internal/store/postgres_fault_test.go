@@ -305,6 +305,54 @@ func TestPostgresKilled(t *testing.T) {
 	})
 }
 
+// endOthers ends all other connections to the database, and is done when they are gone.
+const endOthers = `DO $$ DECLARE
+	others int[] := ARRAY(SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid());
+BEGIN
+	PERFORM pg_terminate_backend(pid) FROM unnest(others) AS pid;
+	PERFORM pg_terminate_backend(pid, 5000) FROM unnest(others) AS pid; -- waits for one that is still there
+END $$`
+
+// TestPostgresPoolOutlivesItsConnections: a server that ended all connections, as one that is restarted does, costs no call
+// its answer.
+func TestPostgresPoolOutlivesItsConnections(t *testing.T) {
+	server, err := postgres()
+	if err != nil {
+		t.Fatal(err)
+	}
+	name, err := server.Database("migrated")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := openAddress(t, server.Address(name))
+	const readers = 8
+	for range 3 {
+		var group sync.WaitGroup
+		for range readers { // as many connections
+			group.Go(func() {
+				for range 20 {
+					if _, _, err := s.Nodes(t.Context()); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
+		group.Wait()
+		// Within a second, after which the driver looks at a connection by itself.
+		if err := server.Exec(name, endOthers); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 * readers {
+			if _, _, err := s.Nodes(t.Context()); err != nil {
+				t.Errorf("read: %v", err)
+			}
+			if err := s.RegisterNode(t.Context(), node("a", "1", "")); err != nil {
+				t.Errorf("write: %v", err)
+			}
+		}
+	}
+}
+
 // TestPostgresCommitReplyLost cuts connections right before and after a commit arrived.
 func TestPostgresCommitReplyLost(t *testing.T) {
 	server, err := postgres()
