@@ -8,7 +8,7 @@ import (
 	"postern/internal/keys"
 )
 
-const listNodesDoc = "Lists the gateways that share the database: those that run, and those that left or fell silent within a day. " +
+const listNodesDoc = "Lists the gateways that share the database: those that run, and those that left or fell silent, for a day at least. " +
 	"Times are the database's. A node that counts may still admit what it does not know to be revoked; wait=fleet waits for each of these."
 
 // Fleet is what the REST API asks of the gateways that share the store; keys.Fleet implements it.

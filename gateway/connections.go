@@ -78,7 +78,7 @@ func (s *census) enter(conn net.Conn, from netip.Addr) *cappedConn {
 	if len(s.conns) >= s.limits.Connections {
 		return nil
 	}
-	c := &cappedConn{Conn: conn, census: s}
+	c := &cappedConn{census: s}
 	if from.IsValid() {
 		n := s.networks[from]
 		if n == nil {
@@ -91,6 +91,7 @@ func (s *census) enter(conn net.Conn, from netip.Addr) *cappedConn {
 		n.open++
 		c.from = n
 	}
+	c.Conn = socket.Direct(conn)
 	s.conns[c] = struct{}{}
 	if s.timer == nil {
 		s.timer = time.AfterFunc(s.every, s.look)
@@ -144,7 +145,7 @@ func (l *cappedListener) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		if c := l.census.enter(socket.Direct(conn), l.network(conn)); c != nil {
+		if c := l.census.enter(conn, l.network(conn)); c != nil {
 			return c, nil
 		}
 		_ = conn.Close()

@@ -22,8 +22,8 @@ type metrics struct {
 	upstream  prometheus.Histogram
 	overhead  prometheus.Histogram
 	limiter   prometheus.Observer // for the backend in use
-	degraded  prometheus.Gauge
-	none      *routeMetrics // requests without a route
+	degraded  atomic.Bool         // no store decided the last call
+	none      *routeMetrics       // requests without a route
 }
 
 // newMetrics makes the collectors and registers them with r, nil for nowhere.
@@ -56,29 +56,29 @@ func newMetrics(r prometheus.Registerer, l limiter.Limiter) (*metrics, error) {
 		overhead: prometheus.NewHistogram(histogram("overhead_duration_seconds",
 			"Time that Postern took before it passed a request on or refused it.", 2e-6)),
 		limiter: limiterDuration.WithLabelValues(backendOf(l)),
-		degraded: prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "postern",
-			Name: "limiter_degraded", Help: "1 while the limiter's store does not answer and on_loss decides, else 0."}),
 	}
+	degraded := m.degraded.Load
+	if s, ok := l.(interface{ Degraded() bool }); ok {
+		degraded = s.Degraded // it looks by itself, also while nobody calls
+	}
+	degradedGauge := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "postern",
+		Name: "limiter_degraded", Help: "1 while the limiter's store does not answer and on_loss decides, else 0."}, func() float64 {
+		if degraded() {
+			return 1
+		}
+		return 0
+	})
 	m.none = m.route("none")
 	if r == nil {
 		return m, nil
 	}
 	for _, c := range []prometheus.Collector{m.requests, m.decisions, m.would, m.duration, m.upstream,
-		m.overhead, limiterDuration, m.degraded} {
+		m.overhead, limiterDuration, degradedGauge} {
 		if err := r.Register(c); err != nil {
 			return nil, fmt.Errorf("register metrics: %w", err)
 		}
 	}
 	return m, nil
-}
-
-// decidedBy tells whether the limiter's store was lost when it was last asked.
-func (m *metrics) decidedBy(loss bool) {
-	if loss {
-		m.degraded.Set(1)
-	} else {
-		m.degraded.Set(0)
-	}
 }
 
 // localBackend is the limiter in this process, which waits for nobody.

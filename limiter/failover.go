@@ -40,6 +40,7 @@ type Failover struct {
 	roster *Roster
 	log    *slog.Logger
 	parts  [storeParts]storePart
+	astray atomic.Int64 // when a call was last not decided by the store, in µs of wall time
 
 	sharing sync.Mutex // held while a share decides
 	local   *Local     // windows of what was admitted by shares
@@ -113,6 +114,7 @@ func (f *Failover) answer(ctx context.Context, q *Query, a *Answer, spend bool) 
 			f.failedOn(part, q.Tag, err)
 		}
 	}
+	f.astray.Store(time.Now().UnixMicro())
 	if q.NoShare {
 		a.Allowed, a.States = false, a.States[:0]
 		return fmt.Errorf("decide limits: %w", err)
@@ -197,6 +199,20 @@ func (f *Failover) Lost() time.Time {
 		return time.Time{}
 	}
 	return time.UnixMicro(first)
+}
+
+// degradedFor is how long a call that the store did not decide counts for Degraded.
+const degradedFor = time.Second
+
+// Degraded tells whether calls are decided without the store: some part of it failed to answer and has not
+// since, though it is asked also while nobody calls, or a call within the last second was not decided by it.
+func (f *Failover) Degraded() bool {
+	for i := range f.parts {
+		if f.parts[i].probing.Load() {
+			return true
+		}
+	}
+	return time.Now().UnixMicro()-f.astray.Load() < degradedFor.Microseconds()
 }
 
 // Backend names the limiter in metrics.

@@ -242,6 +242,34 @@ func TestFailoverStates(t *testing.T) {
 	})
 }
 
+// TestFailoverDegraded: it is so from the first call that the store did not decide until the store answers again, whether
+// or not anybody calls.
+func TestFailoverDegraded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &outage{Local: limiter.NewLocal(limiter.LocalOptions{})}
+		f := failover(t, store, together(t, "a")[0])
+		check := on(t, "key", "10/s")
+		decide(t, f, 1, check)
+		if f.Degraded() {
+			t.Error("degraded while the store decides")
+		}
+		store.lost.Store(true)
+		decide(t, f, 1, check)
+		if !f.Degraded() {
+			t.Error("not degraded after a call that the store did not decide")
+		}
+		time.Sleep(time.Minute)
+		if !f.Degraded() {
+			t.Error("not degraded, though the store is lost and nobody called")
+		}
+		store.lost.Store(false)
+		time.Sleep(time.Second)
+		if f.Degraded() {
+			t.Error("still degraded a second after the store was back, and nobody called")
+		}
+	})
+}
+
 // TestFailoverLittleToDo: also who asks seldom stops to wait for a store that is lost, after one call.
 func TestFailoverLittleToDo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

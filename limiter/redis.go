@@ -31,7 +31,7 @@ type RedisOptions struct {
 	// SentinelUsername and SentinelPassword are for Sentinels that want one of their own.
 	SentinelUsername, SentinelPassword string
 	TLS                                *tls.Config // nil: none, or what a rediss:// URL brings
-	// Wrap is given each new connection, beneath TLS, and returns what is used in its place; nil: none is.
+	// Wrap is given each new connection, beneath TLS, and returns what is used in its place; nil: they are used as they are.
 	Wrap func(net.Conn) net.Conn
 
 	// Node names this gateway among those that share the store, 1 to 128 bytes, the same after each

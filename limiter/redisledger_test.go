@@ -78,6 +78,35 @@ func TestRedisRestoredComesBack(t *testing.T) {
 	}
 }
 
+// TestRedisRepairsWhatAnswers: a server of a cluster that is lost keeps no other one from being repaired, and is repaired
+// itself when it comes back with nothing.
+func TestRedisRepairsWhatAnswers(t *testing.T) {
+	servers, addrs := startCluster(t, 3) // two are the majority, without which a cluster serves nobody
+	r := newRedis(t, limiter.RedisOptions{Addrs: addrs, Node: "node", Budget: time.Second})
+	const tags = 40
+	for i := range tags {
+		var a limiter.Answer
+		check := today(t, fmt.Sprint("subject ", i), "100/day")
+		must(t, r.Decide(t.Context(), &limiter.Query{Tag: fmt.Sprint("tag ", i), Cost: 3, Checks: []limiter.Check{check}}, &a))
+	}
+	held := func(s *server) int64 { return s.DBSize(t.Context()).Val() }
+	var first []int64
+	for _, s := range servers {
+		if first = append(first, held(s)); held(s) == 0 {
+			t.Fatalf("a server holds none of %d counters", tags)
+		}
+	}
+	for _, s := range servers {
+		must(t, s.FlushAll(t.Context()).Err())
+	}
+	servers[2].pause(t)
+	eventually(t, 20*time.Second, "the counters of the servers that answer are back", func() bool {
+		return held(servers[0]) == first[0] && held(servers[1]) == first[1]
+	})
+	servers[2].resume(t)
+	eventually(t, 20*time.Second, "those of the other one are", func() bool { return held(servers[2]) == first[2] })
+}
+
 // TestRedisFlushedUnderLoad: however flushes and decisions fall together, the final count is exact.
 func TestRedisFlushedUnderLoad(t *testing.T) {
 	s := startRedis(t)

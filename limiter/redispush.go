@@ -1,7 +1,6 @@
 package limiter
 
 import (
-	"context"
 	"errors"
 	"time"
 )
@@ -35,9 +34,15 @@ func (r *Redis) suspect() {
 // of those that nobody asks for here: other nodes count on it. Traffic repairs what it touches by itself.
 func (r *Redis) push() {
 	defer close(r.closed)
-	tidy, look := time.NewTicker(tidyEvery), time.NewTicker(lookEvery)
+	tidy, look, retry := time.NewTicker(tidyEvery), time.NewTicker(lookEvery), time.NewTimer(pushRetry)
 	defer tidy.Stop()
 	defer look.Stop()
+	defer retry.Stop()
+	pushAll := func() {
+		if !r.pushAll() {
+			retry.Reset(pushRetry)
+		}
+	}
 	var memory memoryWatch
 	for {
 		select {
@@ -47,9 +52,11 @@ func (r *Redis) push() {
 			r.tidy()
 		case <-look.C:
 			r.lookAtMemory(&memory)
-			r.pushAll()
+			pushAll()
+		case <-retry.C:
+			pushAll()
 		case <-r.repair:
-			r.pushAll()
+			pushAll()
 		}
 	}
 }
@@ -61,8 +68,9 @@ func (r *Redis) tidy() {
 }
 
 // pushAll pushes every page, unless some of them show that Redis has lost nothing: there may be a million.
-// It goes on where the last look ended.
-func (r *Redis) pushAll() {
+// It goes on where the last look ended. Pages of a part of the store that does not answer are left; false:
+// there were some, and the next look begins with the first of them.
+func (r *Redis) pushAll() bool {
 	r.mu.Lock()
 	var lists [][]*own
 	total := 0
@@ -74,24 +82,32 @@ func (r *Redis) pushAll() {
 	before := r.seen
 	gap := time.NewTimer(0)
 	defer gap.Stop()
-	pushed := 0
+	var silent [storeParts]bool
+	pushed, next, left := 0, r.cursor, false
 	for i := range total {
-		o := nth(lists, (r.cursor+i)%total)
-		done, err := r.pushPage(o, gap)
-		if err != nil {
-			return
+		done, err := r.pushPage(nth(lists, (r.cursor+i)%total), &silent, gap)
+		if r.closing.Err() != nil {
+			return true
+		}
+		if err != nil && !left {
+			next, left = (r.cursor+i)%total, true
 		}
 		if done {
 			pushed++
 		}
 		if (pushed >= pushProbe || i >= passOver) && r.repairs.Load() == before {
-			r.cursor = (r.cursor + i + 1) % total
-			return
+			if !left {
+				next = (r.cursor + i + 1) % total
+			}
+			break
 		}
 	}
-	if r.seen = r.repairs.Load(); r.seen > before {
-		r.log.Info("own counts of days and months are in redis again", "counters", r.seen-before)
+	r.cursor = next
+	if seen := r.repairs.Load(); seen > before && !left {
+		r.log.Info("own counts of days and months are in redis again", "counters", seen-before)
+		r.seen = seen
 	}
+	return !left
 }
 
 // nth is the n-th page of some lists.
@@ -105,9 +121,9 @@ func nth(lists [][]*own, n int) *own {
 	return nil // there are fewer
 }
 
-// pushPage has a page's count in Redis when it returns true; false: there is nothing of it to bring. It
-// tries until it can, or r is closed, which is the error.
-func (r *Redis) pushPage(o *own, gap *time.Timer) (bool, error) {
+// pushPage has a page's count in Redis when it returns true; false: there is nothing of it to bring, or its
+// part of the store does not answer, which is the error and noted in silent: such a part is asked once.
+func (r *Redis) pushPage(o *own, silent *[storeParts]bool, gap *time.Timer) (bool, error) {
 	r.mu.Lock()
 	tag, check := o.tag, Check{Counter: o.count.Counter, Limit: Limit{N: 1, Unit: o.count.Unit}, Span: o.count.Span}
 	due := o.tagged && o.count.Used > 0
@@ -115,31 +131,24 @@ func (r *Redis) pushPage(o *own, gap *time.Timer) (bool, error) {
 	if !due {
 		return false, nil
 	}
-	var a Answer
-	for {
-		select {
-		case <-r.closing.Done():
-			return false, r.closing.Err()
-		case <-gap.C:
-		}
-		err := r.answer(r.closing, &Query{Tag: tag, Cost: 1, Checks: []Check{check}}, &a, toRepair)
-		gap.Reset(pushGap)
-		if err == nil {
-			return true, nil
-		}
-		if errors.Is(err, ErrPeriodOver) {
-			return false, nil
-		}
-		r.tidy()
-		sleep(r.closing, pushRetry)
+	part := r.Part(tag)
+	if silent[part] {
+		return false, ErrUnavailable
 	}
-}
-
-func sleep(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
 	select {
-	case <-ctx.Done():
-	case <-t.C:
+	case <-r.closing.Done():
+		return false, r.closing.Err()
+	case <-gap.C:
 	}
+	var a Answer
+	err := r.answer(r.closing, &Query{Tag: tag, Cost: 1, Checks: []Check{check}}, &a, toRepair)
+	gap.Reset(pushGap)
+	switch {
+	case err == nil:
+		return true, nil
+	case errors.Is(err, ErrPeriodOver):
+		return false, nil
+	}
+	silent[part] = true
+	return false, err
 }

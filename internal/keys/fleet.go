@@ -220,19 +220,26 @@ func (f *Fleet) beat(ctx context.Context, now time.Time) {
 	f.mu.Lock()
 	due := now.Sub(f.seen.began) >= f.every*3/4
 	f.mu.Unlock()
+	var seen []SeenNode
 	if due {
 		// Should it fail, the heartbeat does too, or the next look tells.
-		if seen, err := f.look(ctx); err == nil {
+		if looked, err := f.look(ctx); err == nil {
+			seen = looked
 			f.tell(seen)
-			f.forget(ctx, seen)
 		}
 	}
-	if err := f.heartbeat(ctx); ctx.Err() == nil {
-		f.note(err)
+	err := f.heartbeat(ctx)
+	if ctx.Err() != nil {
+		return
+	}
+	f.note(err)
+	if err == nil {
+		f.forget(ctx, seen) // after what others wait for
 	}
 }
 
-// forget takes out the nodes that are over. What fails is tried again after the next look.
+// forget takes out the nodes that are over. What fails is tried again after the next look; a store that takes
+// heartbeats takes this too.
 func (f *Fleet) forget(ctx context.Context, seen []SeenNode) {
 	ctx, cancel := context.WithTimeout(ctx, beatPatience)
 	defer cancel()
@@ -241,7 +248,8 @@ func (f *Fleet) forget(ctx context.Context, seen []SeenNode) {
 		if n.is(&f.self) || !n.over(f.kept) {
 			continue
 		}
-		if f.store.ForgetNode(ctx, n.Node) != nil {
+		if err := f.store.ForgetNode(ctx, n.Node); err != nil {
+			f.log.Debug("a node that is gone could not be taken out of the list", "node", n.ID, "error", err)
 			return
 		}
 	}

@@ -17,7 +17,7 @@ type NodeState struct {
 	Duplicate   bool // another node goes by its id
 }
 
-// Nodes returns the nodes that are registered, those included that left or fell silent within a day.
+// Nodes returns the nodes that are registered, for a day at least those that left or fell silent too.
 func (f *Fleet) Nodes(ctx context.Context) ([]NodeState, error) {
 	seen, err := f.look(ctx)
 	if err != nil {

@@ -50,7 +50,8 @@ type NodeStore interface {
 	Heartbeat(ctx context.Context, n Node) error
 	// DeregisterNode writes that n has left. It does nothing when n is not there.
 	DeregisterNode(ctx context.Context, id NodeID, boot string) error
-	// ForgetNode takes n out, unless it has beaten since it was read.
+	// ForgetNode takes n out, unless it has beaten or registered anew since it was read: its Beats and SeenAt
+	// are the ones that are stored.
 	ForgetNode(ctx context.Context, n Node) error
 	// Nodes returns all that are registered, by id and start, and the database's present time, in one
 	// state of the database that is not older than the call.
@@ -64,7 +65,7 @@ const (
 	NodeGrace = 10 * time.Second
 	// NodeLease is for how long a node that was heard of is taken for running.
 	NodeLease = 10 * time.Second
-	// nodesKept is how long a node that left, or does not count any more, is still told of.
+	// nodesKept is how long a node that left, or does not count any more, is told of at least.
 	nodesKept = 24 * time.Hour
 )
 
@@ -87,8 +88,8 @@ func (n *SeenNode) Counts() bool { return n.LeftAt.IsZero() && n.Age <= n.MaxSta
 // Alive tells whether the node was heard of lately.
 func (n *SeenNode) Alive() bool { return n.LeftAt.IsZero() && n.Age <= NodeLease }
 
-// over tells whether the node may be forgotten: it left or does not count any more, both for longer than
-// kept. Whoever takes a row out takes it from all observers, so for a node that did not leave the
+// over tells whether the node may be forgotten: it left and its last heartbeat is older than kept, or it does not
+// count any more for longer than that. Whoever takes a row out takes it from all observers, so for a node that did not leave the
 // database's clock is not enough.
 func (n *SeenNode) over(kept time.Duration) bool {
 	if !n.LeftAt.IsZero() {

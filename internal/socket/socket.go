@@ -6,7 +6,10 @@
 // took a sixth of all processor time (measured at 2,000 requests a second with limits in Redis). A socket
 // that does not block is read and written in microseconds, with nothing to make ready for. Connections of
 // this package do small reads and writes so (syscall.RawSyscall); waiting and deadlines are the runtime's
-// as ever. On systems other than Linux they are what they were.
+// as ever. On Unix systems other than Linux they are what they were.
+//
+// The price: should the kernel ever take long over such a call, as one does that is short of memory, the
+// processor is held meanwhile, and a collection of garbage that begins waits for it.
 package socket
 
 import (
@@ -16,8 +19,8 @@ import (
 	"syscall"
 )
 
-// small is the longest read or write that is made without the runtime's knowing. It copies that much in
-// about a microsecond; what is longer is worth the ceremony.
+// small is the longest read or write that is made without the runtime's knowing: about a microsecond of
+// copying. What is longer is worth the ceremony.
 const small = 16 << 10
 
 // Conn is a TCP connection, see the package comment. Make it with Direct. It is safe for concurrent use,

@@ -90,7 +90,8 @@ func (s *Store) DeregisterNode(ctx context.Context, id keys.NodeID, boot string)
 
 // ForgetNode implements keys.NodeStore.
 func (s *Store) ForgetNode(ctx context.Context, n keys.Node) error {
-	_, err := s.write.ExecContext(ctx, "DELETE FROM nodes WHERE id = ? AND boot = ? AND beats = ?", string(n.ID), n.Boot, n.Beats)
+	_, err := s.write.ExecContext(ctx, "DELETE FROM nodes WHERE id = ? AND boot = ? AND beats = ? AND seen_at = ?",
+		string(n.ID), n.Boot, n.Beats, micros(n.SeenAt))
 	return s.fail(ctx, "forget node", err)
 }
 

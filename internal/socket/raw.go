@@ -1,3 +1,5 @@
+//go:build linux && !386
+
 package socket
 
 import (
@@ -59,6 +61,7 @@ func (t *transfer) read(fd uintptr) bool {
 			return false
 		case 0:
 			t.done = int(n)
+			raceRead(fd, t.bytes[:n])
 		default:
 			t.errno = errno
 		}
@@ -68,6 +71,7 @@ func (t *transfer) read(fd uintptr) bool {
 
 // write is as many write(2) as there is room for; false: there is no room for the rest yet.
 func (t *transfer) write(fd uintptr) bool {
+	raceWrite(fd, t.bytes[t.done:])
 	for t.done < len(t.bytes) {
 		n, _, errno := syscall.RawSyscall(syscall.SYS_WRITE, fd, uintptr(unsafe.Pointer(&t.bytes[t.done])), uintptr(len(t.bytes)-t.done))
 		switch errno {
