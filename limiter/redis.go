@@ -91,6 +91,7 @@ type Redis struct {
 	closed  chan struct{} // push has ended
 	seen    int64         // repairs up to the last push; push's alone
 	cursor  int           // the page at which the next look begins; push's alone
+	left    int           // pages from there on that the last look left; push's alone
 }
 
 var (

@@ -1,6 +1,7 @@
 package limiter
 
 import (
+	"cmp"
 	"context"
 	"strings"
 	"sync"
@@ -35,7 +36,7 @@ func (r *Redis) lookAtMemory(w *memoryWatch) {
 		if err != nil {
 			return err
 		}
-		w.tell(r, c.Options().Addr, evictionPolicy(text))
+		w.tell(r, cmp.Or(r.store.master, c.Options().Addr), evictionPolicy(text))
 		return nil
 	})
 	if redis.HasErrorPrefix(err, "NOPERM") {

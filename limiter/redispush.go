@@ -69,7 +69,7 @@ func (r *Redis) tidy() {
 
 // pushAll pushes every page, unless some of them show that Redis has lost nothing: there may be a million.
 // It goes on where the last look ended. Pages of a part of the store that does not answer are left; false:
-// there were some, and the next look begins with the first of them.
+// there were some, and the next look begins with the first of them, and ends where this one would have.
 func (r *Redis) pushAll() bool {
 	r.mu.Lock()
 	var lists [][]*own
@@ -83,31 +83,35 @@ func (r *Redis) pushAll() bool {
 	gap := time.NewTimer(0)
 	defer gap.Stop()
 	var silent [storeParts]bool
-	pushed, next, left := 0, r.cursor, false
-	for i := range total {
+	pushed, next, left := 0, r.cursor, 0
+	pages := total
+	if r.left > 0 {
+		pages = min(r.left, total)
+	}
+	for i := range pages {
 		done, err := r.pushPage(nth(lists, (r.cursor+i)%total), &silent, gap)
 		if r.closing.Err() != nil {
 			return true
 		}
-		if err != nil && !left {
-			next, left = (r.cursor+i)%total, true
+		if err != nil && left == 0 {
+			next, left = (r.cursor+i)%total, pages-i
 		}
 		if done {
 			pushed++
 		}
 		if (pushed >= pushProbe || i >= passOver) && r.repairs.Load() == before {
-			if !left {
+			if left == 0 {
 				next = (r.cursor + i + 1) % total
 			}
 			break
 		}
 	}
-	r.cursor = next
-	if seen := r.repairs.Load(); seen > before && !left {
+	r.cursor, r.left = next, left
+	if seen := r.repairs.Load(); seen > before && left == 0 {
 		r.log.Info("own counts of days and months are in redis again", "counters", seen-before)
 		r.seen = seen
 	}
-	return !left
+	return left == 0
 }
 
 // nth is the n-th page of some lists.

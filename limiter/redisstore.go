@@ -22,6 +22,7 @@ import (
 type store struct {
 	single  *redis.Client
 	cluster *redis.ClusterClient
+	master  string // as Sentinels call single's server; "" without them
 }
 
 const (
@@ -98,7 +99,7 @@ func openStore(o RedisOptions) (store, error) {
 		return store{cluster: redis.NewClusterClient(c)}, nil
 	}
 	if o.MasterName != "" {
-		return store{single: redis.NewFailoverClient(u.Failover())}, nil
+		return store{single: redis.NewFailoverClient(u.Failover()), master: o.MasterName}, nil
 	}
 	return store{single: redis.NewClient(u.Simple())}, nil
 }
