@@ -39,18 +39,20 @@ type own struct {
 	tag    string // what its key was last seen under; empty when no call has touched it
 	tagged bool
 	held   int64 // of count.Used: charged by Charge before the field was learnt, not sent yet
-	total  int64 // what all nodes had used when Redis was last heard, or at least by a checkpoint
-	since  int64 // charged by Charge, and not in total
-	sure   bool  // the field has been learnt
-	asking *batch
-	marked bool // in changed
+	total  int64 // the most that all nodes are known to have used, by Redis's answers or by a checkpoint
+	// Sums of what Charge charged, in all and up to what is in total. Calls overlap and their answers come
+	// in any order, so none of them may take off what another one has.
+	charged, told int64
+	sure          bool // the field has been learnt
+	asking        *batch
+	marked        bool // in changed
 }
 
 // book is an own count as a batch uses it.
 type book struct {
-	own   *own
-	sent  int64
-	since int64 // of sent
+	own     *own
+	sent    int64
+	charged int64 // what of own.charged is in sent
 }
 
 // open finds the pages of a new batch. A page's tag is the newest one: a plan may have come to count per
@@ -118,7 +120,7 @@ func (l *ledger) begin(b *batch) {
 		if !k.own.sure {
 			k.own.asking = b
 		}
-		k.sent, k.since = k.own.count.Used-k.own.held, k.own.since-k.own.held
+		k.sent, k.charged = k.own.count.Used-k.own.held, k.own.charged-k.own.held
 		putNumber(b.packed[headSize+i*checkSize+ownAt:], k.sent)
 	}
 }
@@ -142,8 +144,7 @@ func (l *ledger) end(r *Redis, b *batch, v verdict, err error) (freed bool) {
 		if b.purpose == toDecide {
 			units = v.granted() * b.cost
 		}
-		o.total = used + units
-		o.since -= k.since
+		o.total, o.told = max(o.total, used+units), max(o.told, k.charged)
 		if repaired > 0 && k.sent > 0 { // Redis has lost something, or never had what a checkpoint holds
 			r.repairs.Add(1)
 			if b.purpose != toRepair {
@@ -244,7 +245,7 @@ func (r *Redis) Charge(q *Query) error {
 		if !o.sure {
 			o.held += q.Cost
 		}
-		o.since += q.Cost
+		o.charged += q.Cost
 		r.ledger.add(o, q.Cost)
 	}
 	return nil
@@ -263,5 +264,5 @@ func (r *Redis) Known(c *Check) (total, since int64) {
 	if o == nil {
 		return 0, 0
 	}
-	return o.total, o.since
+	return o.total, o.charged - o.told
 }

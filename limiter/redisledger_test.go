@@ -198,6 +198,32 @@ func TestRedisLearns(t *testing.T) {
 	}
 }
 
+// TestRedisKnownUnderOverlap: calls that are on the wire at the same time all bring what was charged while Redis was lost,
+// and it counts as brought once.
+func TestRedisKnownUnderOverlap(t *testing.T) {
+	s := startRedis(t)
+	line := lay(t, s.addr)
+	r := newRedis(t, limiter.RedisOptions{Addrs: []string{line.addr}, Node: "node"})
+	c := today(t, "key", "1000/day")
+	decide(t, r, 1, c)
+	decide(t, r, 1, c)
+	must(t, r.Charge(&limiter.Query{Tag: "tag", Cost: 10, Checks: []limiter.Check{c}}))
+	line.delay.Store(int64(50 * time.Millisecond)) // long enough for both to be sent before either is answered
+	var wg sync.WaitGroup
+	for cost := range int64(2) { // different calls, which share nothing
+		wg.Go(func() {
+			var a limiter.Answer
+			if err := r.Decide(context.Background(), &limiter.Query{Tag: "tag", Cost: 1 + cost, Checks: []limiter.Check{c}}, &a); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if total, since := r.Known(&c); total != 15 || since != 0 {
+		t.Errorf("got %d known and %d since, want 15 and nothing", total, since)
+	}
+}
+
 // TestRedisRestoreRefuses what no checkpoint holds.
 func TestRedisRestoreRefuses(t *testing.T) {
 	r := newRedis(t, limiter.RedisOptions{Addrs: []string{"127.0.0.1:1"}, MaxCounters: 1})
