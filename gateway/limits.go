@@ -194,7 +194,7 @@ func (c *call) checkLimits() *refusal {
 		}
 		return c.recheck()
 	}
-	c.gateway.metrics.degraded.Store(c.answer.ByShare)
+	c.gateway.metrics.undecided(c.answer.ByShare)
 	if c.answer.ByShare {
 		c.limitedBy = limitedByShare
 	}
@@ -251,7 +251,7 @@ func (c *call) chooseSet() *limitSet {
 // limiterFailed turns "cannot know" into what the route says for it. The limiter itself implements
 // on_loss: local, so an error under it is a plain inability.
 func (c *call) limiterFailed(err error) *refusal {
-	c.gateway.metrics.degraded.Store(true)
+	c.gateway.metrics.undecided(true)
 	if c.gateway.alarm.due() {
 		c.gateway.log.Error("the limiter cannot answer", "error", err, "request_id", c.id)
 	}

@@ -297,6 +297,26 @@ func TestLimiterLost(t *testing.T) {
 	}
 }
 
+// frankLimiter says itself whether its store is lost.
+type frankLimiter struct {
+	*limiter.Local
+	degraded atomic.Bool
+}
+
+func (l *frankLimiter) Degraded() bool { return l.degraded.Load() }
+
+// TestDegradedWithoutCalls: the metric tells what the limiter knows, without a call between.
+func TestDegradedWithoutCalls(t *testing.T) {
+	l, registry := &frankLimiter{Local: limiter.NewLocal(limiter.LocalOptions{})}, prometheus.NewRegistry()
+	start(t, nil, func(o *Options) { o.Limiter, o.Metrics = l, registry })
+	for _, degraded := range []bool{false, true, false} {
+		l.degraded.Store(degraded)
+		if got := gather(t, registry)["limiter_degraded"]; (got == 1) != degraded {
+			t.Errorf("the limiter says %t: got %v", degraded, got)
+		}
+	}
+}
+
 // aheadLimiter is a limiter for which it is another day.
 type aheadLimiter struct {
 	limiter.Limiter

@@ -81,6 +81,14 @@ func newMetrics(r prometheus.Registerer, l limiter.Limiter) (*metrics, error) {
 	return m, nil
 }
 
+// undecided notes whether the limiter's store was lost when it was last asked. Calls on all processors share the
+// place, so it is written only when it changes.
+func (m *metrics) undecided(is bool) {
+	if m.degraded.Load() != is {
+		m.degraded.Store(is)
+	}
+}
+
 // localBackend is the limiter in this process, which waits for nobody.
 const localBackend = "local"
 

@@ -89,8 +89,8 @@ func (n *SeenNode) Counts() bool { return n.LeftAt.IsZero() && n.Age <= n.MaxSta
 func (n *SeenNode) Alive() bool { return n.LeftAt.IsZero() && n.Age <= NodeLease }
 
 // over tells whether the node may be forgotten: it left and its last heartbeat is older than kept, or it does not
-// count any more for longer than that. Whoever takes a row out takes it from all observers, so for a node that did not leave the
-// database's clock is not enough.
+// count any more for longer than that. Whoever takes a row out takes it from all observers, so for a node that did
+// not leave the database's clock is not enough.
 func (n *SeenNode) over(kept time.Duration) bool {
 	if !n.LeftAt.IsZero() {
 		return n.Age > kept

@@ -316,14 +316,7 @@ END $$`
 // TestPostgresPoolOutlivesItsConnections: a server that ended all connections, as one that is restarted does, costs no call
 // its answer.
 func TestPostgresPoolOutlivesItsConnections(t *testing.T) {
-	server, err := postgres()
-	if err != nil {
-		t.Fatal(err)
-	}
-	name, err := server.Database("migrated")
-	if err != nil {
-		t.Fatal(err)
-	}
+	server, name := migrated(t)
 	s := openAddress(t, server.Address(name))
 	const readers = 8
 	for range 3 {
@@ -542,14 +535,7 @@ func TestPostgresFrozenWriter(t *testing.T) {
 
 // TestPostgresDiskFull has the server say that its disk is full in the middle of a change.
 func TestPostgresDiskFull(t *testing.T) {
-	server, err := postgres()
-	if err != nil {
-		t.Fatal(err)
-	}
-	name, err := server.Database("migrated")
-	if err != nil {
-		t.Fatal(err)
-	}
+	server, name := migrated(t)
 	s := openAddress(t, server.Address(name))
 	put(t, s, bare(1))
 	full := `CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
@@ -576,14 +562,7 @@ func TestPostgresDiskFull(t *testing.T) {
 // TestPostgresSettingsOfTheDatabase holds that what a database has for settings does not change what a
 // store does.
 func TestPostgresSettingsOfTheDatabase(t *testing.T) {
-	server, err := postgres()
-	if err != nil {
-		t.Fatal(err)
-	}
-	name, err := server.Database("migrated")
-	if err != nil {
-		t.Fatal(err)
-	}
+	server, name := migrated(t)
 	for setting, value := range map[string]string{
 		"default_transaction_isolation": "serializable", "standard_conforming_strings": "off", "bytea_output": "escape",
 		"statement_timeout": "1", "lock_timeout": "1", "synchronous_commit": "off", "DateStyle": "German", "client_encoding": "LATIN1",

@@ -42,14 +42,7 @@ func TestConcurrentPostgres(t *testing.T) { testConcurrent(t, openPostgres) }
 func TestOddPostgres(t *testing.T) { testOdd(t, openPostgres) }
 
 func TestScalePostgres(t *testing.T) {
-	server, err := postgres()
-	if err != nil {
-		t.Fatal(err)
-	}
-	name, err := server.Database("migrated")
-	if err != nil {
-		t.Fatal(err)
-	}
+	server, name := migrated(t)
 	// As it is installed the server has 128 MB of memory for a database ten times as large.
 	testScale(t, openAddress(t, server.Address(name)), 10*time.Second, 500*time.Millisecond, func() int64 {
 		var size int64
@@ -73,6 +66,13 @@ func openPostgres(t *testing.T) keys.Store {
 // address is that of a new database with our schema.
 func address(t *testing.T) string {
 	t.Helper()
+	server, name := migrated(t)
+	return server.Address(name)
+}
+
+// migrated returns the server that tests share, and the name of a new database on it.
+func migrated(t *testing.T) (*pgserver.Server, string) {
+	t.Helper()
 	server, err := postgres()
 	if err != nil {
 		t.Fatal(err)
@@ -81,7 +81,7 @@ func address(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return server.Address(name)
+	return server, name
 }
 
 func openAddress(t *testing.T, address string) *store.Store {
